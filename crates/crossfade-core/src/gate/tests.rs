@@ -1,0 +1,130 @@
+//! Each reason a gate knows, taken one at a time from facts that open it.
+
+use super::*;
+use crate::{BackfillOptions, GateOptions, SideTable};
+
+fn definition() -> Definition {
+    let side = |table: &str, key: &str| SideTable {
+        table: table.parse().unwrap(),
+        key: vec![key.parse().unwrap()],
+    };
+    Definition {
+        name: "user_settings".parse().unwrap(),
+        read_flag: "read_user_settings_v2".parse().unwrap(),
+        legacy: side("users", "id"),
+        legacy_columns: Vec::new(),
+        new: side("user_settings", "user_id"),
+        mapping: "select id as user_id from users".to_owned(),
+        backfill: BackfillOptions { batch_size: None, delay: None },
+        gates: GateOptions::default(),
+    }
+}
+
+/// Facts that open the gate to `to`.
+fn good(to: Stage) -> Facts {
+    let day = Duration::from_secs(24 * 60 * 60);
+    Facts {
+        epoch: Epoch::new(5),
+        previous_open: false,
+        stage_for: day,
+        new_has_rows: Some(to != Stage::DeleteOnly),
+        mapping_problems: Vec::new(),
+        run: Some(RunFacts { id: RunId::new(1), state: RunState::Done, finished_ms: Some(10) }),
+        parity: Some(Parity {
+            run: Some(RunId::new(1)),
+            started_ms: 10,
+            differences: 0,
+            repaired: 0,
+        }),
+        quarantined: 0,
+        journaled: 0,
+        flag: Some(FlagFacts { percent: Some(100.0), full_for: Some(day) }),
+        instances: vec![InstanceFacts {
+            id: "i-1".to_owned(),
+            acknowledged: Epoch::new(5),
+            capable_of: Stage::Contracted,
+            read_legacy: false,
+        }],
+        legacy_quiet_for: Some(day),
+        approval: Approval {
+            approved_by: Some("dba".to_owned()),
+            accepted_loss: Some("user_settings".to_owned()),
+        },
+    }
+}
+
+#[track_caller]
+fn check(to: Stage, expected: &str, spoil: impl FnOnce(&mut Facts)) {
+    let mut facts = good(to);
+    assert_eq!(refusals(&definition(), to, &facts), [], "facts that open the gate to {to}");
+    spoil(&mut facts);
+    let found = refusals(&definition(), to, &facts);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].reason.contains(expected), "{}", found[0]);
+    assert!(!found[0].hint.is_empty());
+}
+
+#[test]
+fn every_gate() {
+    for to in Stage::ALL {
+        check(to, "epoch before 5 is still open", |f| f.previous_open = true);
+        check(to, "has acknowledged epoch 4", |f| f.instances[0].acknowledged = Epoch::new(4));
+    }
+    check(Stage::DualWrite, "cannot serve", |f| f.instances[0].capable_of = Stage::DeleteOnly);
+}
+
+#[test]
+fn delete_only_and_dual_write() {
+    check(Stage::DeleteOnly, "not empty", |f| f.new_has_rows = Some(true));
+    check(Stage::DeleteOnly, "does not exist", |f| f.new_has_rows = None);
+    check(Stage::DualWrite, "no column x", |f| f.mapping_problems.push("no column x".into()));
+}
+
+#[test]
+fn live() {
+    let run = |f: &mut Facts, state| f.run.as_mut().unwrap().state = state;
+    let parity = |f: &mut Facts, change: fn(&mut Parity)| change(f.parity.as_mut().unwrap());
+    check(Stage::Live, "nothing was backfilled", |f| f.run = None);
+    check(Stage::Live, "run 1 is not done", |f| run(f, RunState::Running));
+    check(Stage::Live, "no verification", |f| f.parity = None);
+    check(Stage::Live, "no verification", |f| parity(f, |p| p.run = Some(RunId::new(0))));
+    check(Stage::Live, "no verification", |f| parity(f, |p| p.started_ms = 9));
+    check(Stage::Live, "3 differing", |f| parity(f, |p| p.differences = 3));
+    check(Stage::Live, "repaired 2", |f| parity(f, |p| p.repaired = 2));
+    check(Stage::Live, "1 keys are in quarantine", |f| f.quarantined = 1);
+    check(Stage::Live, "1 keys wait in the journal", |f| f.journaled = 1);
+}
+
+#[test]
+fn ramp_down() {
+    check(Stage::RampDown, "not in the database's rule set", |f| f.flag = None);
+    check(Stage::RampDown, "stands at 25 %", |f| {
+        f.flag = Some(FlagFacts { percent: Some(25.0), full_for: None });
+    });
+    check(Stage::RampDown, "bake time", |f| {
+        f.flag.as_mut().unwrap().full_for = Some(Duration::from_secs(3));
+    });
+    check(Stage::RampDown, "nothing was verified", |f| f.parity = None);
+}
+
+#[test]
+fn complete_and_contracted() {
+    check(Stage::Complete, "bake time", |f| f.stage_for = Duration::from_secs(3));
+    check(Stage::Complete, "nobody approved", |f| f.approval.approved_by = None);
+    check(Stage::Complete, "not declared invertible", |f| {
+        f.approval.accepted_loss = Some("another".to_owned());
+    });
+    for to in [Stage::Complete, Stage::Contracted] {
+        check(to, "read Legacy", |f| f.instances[0].read_legacy = true);
+    }
+    check(Stage::Contracted, "saw users used", |f| f.legacy_quiet_for = Some(Duration::ZERO));
+}
+
+#[test]
+fn every_reason_is_listed_not_the_first() {
+    let mut facts = good(Stage::Live);
+    facts.run = None;
+    facts.quarantined = 2;
+    facts.journaled = 1;
+    assert_eq!(refusals(&definition(), Stage::Live, &facts).len(), 3);
+}

@@ -1,0 +1,176 @@
+//! Keys of rows as values.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The key of one row: the text of each key column, in the order of the manifest.
+///
+/// Text is exact for the integer, uuid and text keys that Crossfade works with; the adapter casts
+/// it back to the column's type, so that the database alone compares keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(Vec<String>);
+
+impl Key {
+    /// A key of the given parts.
+    #[must_use]
+    pub fn new(parts: Vec<String>) -> Self {
+        Self(parts)
+    }
+
+    /// The text of each key column.
+    #[must_use]
+    pub fn parts(&self) -> &[String] {
+        &self.0
+    }
+
+    /// One line of text that tells any two keys apart: the part itself for a single column, a
+    /// JSON array of strings for several.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        match &self.0[..] {
+            [single] => Cow::Borrowed(single),
+            parts => {
+                let quoted: Vec<String> = parts.iter().map(|part| quote(part)).collect();
+                Cow::Owned(format!("[{}]", quoted.join(",")))
+            }
+        }
+    }
+
+    /// The key whose [`text`](Self::text) is `text`, for a key of `columns` columns. `None` when
+    /// the text is no such key.
+    #[must_use]
+    pub fn from_text(text: &str, columns: usize) -> Option<Self> {
+        if columns == 1 {
+            return Some(Self(vec![text.to_owned()]));
+        }
+        let mut rest = text.strip_prefix('[')?.strip_suffix(']')?;
+        let mut parts = Vec::with_capacity(columns);
+        loop {
+            let (part, after) = unquote(rest)?;
+            parts.push(part);
+            match after.strip_prefix(',') {
+                Some(next) => rest = next,
+                None if after.is_empty() => break,
+                None => return None,
+            }
+        }
+        (parts.len() == columns).then_some(Self(parts))
+    }
+}
+
+fn quote(part: &str) -> String {
+    let mut out = String::with_capacity(part.len() + 2);
+    out.push('"');
+    for c in part.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Reads one quoted string and returns it with what follows.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut chars = text.strip_prefix('"')?.char_indices();
+    let mut out = String::new();
+    while let Some((index, c)) = chars.next() {
+        match c {
+            '"' => return Some((out, &text[index + 2..])),
+            '\\' => match chars.next()?.1 {
+                'u' => {
+                    let code: String = chars.by_ref().take(4).map(|(_, digit)| digit).collect();
+                    out.push(char::from_u32(u32::from_str_radix(&code, 16).ok()?)?);
+                }
+                escaped => out.push(escaped),
+            },
+            c => out.push(c),
+        }
+    }
+    None
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+/// Anything that names a row: integers, text, uuids rendered as text, and tuples of them.
+///
+/// Implement it for an id type of your own by returning the text of each key column.
+pub trait ToKey {
+    /// The key.
+    fn to_key(&self) -> Key;
+}
+
+impl ToKey for Key {
+    fn to_key(&self) -> Key {
+        self.clone()
+    }
+}
+
+impl<T: ToKey + ?Sized> ToKey for &T {
+    fn to_key(&self) -> Key {
+        (**self).to_key()
+    }
+}
+
+macro_rules! single {
+    ($($type:ty),*) => {$(
+        impl ToKey for $type {
+            fn to_key(&self) -> Key {
+                Key(vec![self.to_string()])
+            }
+        }
+    )*};
+}
+
+single!(i16, i32, i64, u16, u32, u64, str, String);
+
+macro_rules! tuple {
+    ($($part:ident $index:tt),*) => {
+        impl<$($part: ToKey),*> ToKey for ($($part,)*) {
+            fn to_key(&self) -> Key {
+                let mut parts = Vec::new();
+                $(parts.extend(self.$index.to_key().0);)*
+                Key(parts)
+            }
+        }
+    };
+}
+
+tuple!(A 0, B 1);
+tuple!(A 0, B 1, C 2);
+tuple!(A 0, B 1, C 2, D 3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(key: impl ToKey, text: &str) {
+        let key = key.to_key();
+        assert_eq!(key.text(), text);
+        assert_eq!(Key::from_text(text, key.parts().len()), Some(key));
+    }
+
+    #[test]
+    fn text_round_trips() {
+        check(-7i64, "-7");
+        check("[\"a\"]", "[\"a\"]");
+        check((1i64, "b"), r#"["1","b"]"#);
+        check(("a\",\"b", "c\\"), r#"["a\",\"b","c\\"]"#);
+        check(("ü\n", ""), "[\"ü\\u000a\",\"\"]");
+    }
+
+    #[test]
+    fn broken_text_is_no_key() {
+        for text in ["", "[]", "[\"a\"]", "[\"a\",\"b\"", "[\"a\"\"b\"]", "[\"a\",\"b\",\"c\"]"] {
+            assert_eq!(Key::from_text(text, 2), None, "{text}");
+        }
+    }
+}

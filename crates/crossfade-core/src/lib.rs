@@ -1,0 +1,28 @@
+//! Vocabulary and decisions of Crossfade.
+//!
+//! Everything here decides from values alone: no async, no I/O, no clock, no randomness. Engines
+//! gather facts, ask this crate, and carry out the answer.
+
+mod backoff;
+mod batch;
+mod definition;
+mod gate;
+mod key;
+mod lock_id;
+mod name;
+mod plan;
+mod stage;
+mod state;
+mod transition;
+
+pub use backoff::Backoff;
+pub use batch::{BatchSize, pause_after};
+pub use definition::{BackfillOptions, Definition, GateOptions, MAPPED_ALIAS, SideTable};
+pub use gate::{Approval, Facts, FlagFacts, InstanceFacts, Parity, Refusal, RunFacts, refusals};
+pub use key::{Key, ToKey};
+pub use lock_id::{epoch_lock_id, key_lock_id};
+pub use name::{FlagKey, Identifier, MigrationName, NameError, TableName};
+pub use plan::{NewWrite, ReadFacts, ReadPlan, WritePlan, read_plan, write_plan};
+pub use stage::{Side, Stage, UnknownStage};
+pub use state::{Epoch, MigrationState, RunId, RunState};
+pub use transition::{Direction, IllegalTransition, direction};

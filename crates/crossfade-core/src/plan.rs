@@ -1,0 +1,175 @@
+//! What a write does on each side and which side a read uses.
+
+use crate::{Side, Stage};
+
+/// What a write does on New, after Legacy in the same transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewWrite {
+    /// Nothing: New is not written.
+    None,
+    /// Take the key's row away, whatever the write was. A later backfill brings it back.
+    Remove,
+    /// Write the full row. A refusal by New is put into quarantine and Legacy is written alone.
+    OrQuarantine,
+    /// Write the full row; a refusal by New fails the call and undoes Legacy.
+    Required,
+}
+
+/// What one write does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WritePlan {
+    /// Whether Legacy is written, always before New.
+    pub legacy: bool,
+    /// What happens on New.
+    pub new: NewWrite,
+    /// The side on which a read-modify-write reads its base.
+    pub base: Side,
+    /// The side whose result the caller gets.
+    pub answer: Side,
+}
+
+/// The plan of every write in `stage`.
+///
+/// Adjacent stages are safe beside each other: see the table in `docs/architecture.md`.
+#[must_use]
+pub const fn write_plan(stage: Stage) -> WritePlan {
+    let (legacy, new) = match stage {
+        Stage::Off => (true, NewWrite::None),
+        Stage::DeleteOnly => (true, NewWrite::Remove),
+        Stage::DualWrite => (true, NewWrite::OrQuarantine),
+        Stage::Live | Stage::RampDown => (true, NewWrite::Required),
+        Stage::Complete | Stage::Contracted => (false, NewWrite::Required),
+    };
+    let answer = stage.authoritative();
+    WritePlan { legacy, new, base: answer, answer }
+}
+
+/// What is known when a read begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadFacts {
+    /// The stage of the newest epoch.
+    pub stage: Stage,
+    /// Whether the epoch before it is still open.
+    pub previous_open: bool,
+    /// What the read flag says for this user; `None` when it does not resolve to a boolean.
+    pub flag: Option<bool>,
+    /// Whether New refused this key.
+    pub quarantined: bool,
+    /// Whether this read was picked for a shadow comparison.
+    pub sampled: bool,
+}
+
+/// Where a read goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadPlan {
+    /// The side whose row the caller gets.
+    pub answer: Side,
+    /// The side to fall back to within the same call when `answer` fails.
+    pub fallback: Option<Side>,
+    /// The side to compare with, off the caller's path.
+    pub shadow: Option<Side>,
+    /// Whether the flag asks for New where the stage does not permit it; worth a warning.
+    pub flag_ignored: bool,
+}
+
+/// Where a read goes.
+///
+/// In `live`, New is read only once the epoch before is closed: until then a writer of
+/// `dual_write` may still leave a key in quarantine, which New readers would not see.
+#[must_use]
+pub fn read_plan(facts: ReadFacts) -> ReadPlan {
+    let legacy = ReadPlan {
+        answer: Side::Legacy,
+        fallback: None,
+        shadow: None,
+        flag_ignored: facts.flag == Some(true),
+    };
+    let new = ReadPlan { answer: Side::New, fallback: None, shadow: None, flag_ignored: false };
+    let sampled = |plan: ReadPlan| {
+        let shadow = facts.sampled && !facts.quarantined && !facts.previous_open;
+        ReadPlan { shadow: shadow.then(|| plan.answer.other()), ..plan }
+    };
+    match facts.stage {
+        Stage::Off | Stage::DeleteOnly => legacy,
+        Stage::DualWrite => sampled(legacy),
+        Stage::Live if facts.flag != Some(true) => {
+            sampled(ReadPlan { flag_ignored: false, ..legacy })
+        }
+        Stage::Live if facts.previous_open || facts.quarantined => {
+            ReadPlan { flag_ignored: false, ..legacy }
+        }
+        Stage::Live => sampled(ReadPlan { fallback: Some(Side::Legacy), ..new }),
+        // `live` comes before and after `ramp_down`, and both write both sides or neither.
+        Stage::RampDown | Stage::Complete | Stage::Contracted => new,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_by_stage() {
+        use NewWrite::{None, OrQuarantine, Remove, Required};
+        use Side::{Legacy, New};
+        let expected = [
+            (Stage::Off, true, None, Legacy),
+            (Stage::DeleteOnly, true, Remove, Legacy),
+            (Stage::DualWrite, true, OrQuarantine, Legacy),
+            (Stage::Live, true, Required, Legacy),
+            (Stage::RampDown, true, Required, New),
+            (Stage::Complete, false, Required, New),
+            (Stage::Contracted, false, Required, New),
+        ];
+        for (stage, legacy, new, answer) in expected {
+            assert_eq!(write_plan(stage), WritePlan { legacy, new, base: answer, answer });
+        }
+    }
+
+    #[test]
+    fn reads_by_stage_flag_and_epoch() {
+        for stage in Stage::ALL {
+            for flag in [None, Some(false), Some(true)] {
+                for previous_open in [false, true] {
+                    for quarantined in [false, true] {
+                        let sampled = false;
+                        let facts = ReadFacts { stage, previous_open, flag, quarantined, sampled };
+                        let plan = read_plan(facts);
+                        let by_flag = flag == Some(true) && !previous_open && !quarantined;
+                        let expected = match stage {
+                            Stage::Off | Stage::DeleteOnly | Stage::DualWrite => Side::Legacy,
+                            Stage::Live if by_flag => Side::New,
+                            Stage::Live => Side::Legacy,
+                            _ => Side::New,
+                        };
+                        assert_eq!(plan.answer, expected, "{facts:?}");
+                        let falls_back = stage == Stage::Live && expected == Side::New;
+                        assert_eq!(plan.fallback.is_some(), falls_back, "{facts:?}");
+                        assert_eq!(
+                            plan.flag_ignored,
+                            stage < Stage::Live && flag == Some(true),
+                            "{facts:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn comparisons_only_where_both_sides_should_agree() {
+        for stage in Stage::ALL {
+            let facts = ReadFacts {
+                stage,
+                previous_open: false,
+                flag: None,
+                quarantined: false,
+                sampled: true,
+            };
+            let compares = matches!(stage, Stage::DualWrite | Stage::Live);
+            assert_eq!(read_plan(facts).shadow.is_some(), compares, "{stage}");
+            assert_eq!(read_plan(ReadFacts { previous_open: true, ..facts }).shadow, None);
+            assert_eq!(read_plan(ReadFacts { quarantined: true, ..facts }).shadow, None);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Lending a transaction to the application's code and getting it back.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+type Slot<T> = Arc<Mutex<Option<T>>>;
+
+/// The lender's half: where the value comes back to.
+#[derive(Debug)]
+pub struct Loan<T> {
+    slot: Slot<T>,
+}
+
+/// The borrower's half: an owned handle, so that a closure's future needs no lifetime. Dropping
+/// it gives the value back to the lender, or, where the lender is gone, drops the value.
+#[derive(Debug)]
+pub struct Lent<T> {
+    value: Option<T>,
+    slot: Slot<T>,
+}
+
+impl<T> Loan<T> {
+    /// Lends `value`.
+    #[must_use]
+    pub fn lend(value: T) -> (Self, Lent<T>) {
+        let slot = Slot::default();
+        (Self { slot: Arc::clone(&slot) }, Lent { value: Some(value), slot })
+    }
+
+    /// Takes the value back; `None` when the borrower still holds it.
+    #[must_use]
+    pub fn take_back(self) -> Option<T> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<T> Drop for Lent<T> {
+    fn drop(&mut self) {
+        // With the lender gone the slot dies with this handle, and the value with the slot.
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = self.value.take();
+    }
+}
+
+impl<T> Deref for Lent<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("the value leaves only on drop")
+    }
+}
+
+impl<T> DerefMut for Lent<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("the value leaves only on drop")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_back_when_dropped() {
+        let (loan, lent) = Loan::lend(7);
+        assert_eq!(*lent, 7);
+        drop(lent);
+        assert_eq!(loan.take_back(), Some(7));
+    }
+
+    #[test]
+    fn a_borrower_that_keeps_it_is_noticed() {
+        let (loan, lent) = Loan::lend(7);
+        assert_eq!(loan.take_back(), None);
+        drop(lent);
+    }
+
+    #[test]
+    fn dies_with_the_lender() {
+        let value = Arc::new(());
+        let (loan, lent) = Loan::lend(Arc::clone(&value));
+        drop(loan);
+        drop(lent);
+        assert_eq!(Arc::strong_count(&value), 1);
+    }
+}

@@ -1,0 +1,27 @@
+//! Ports of Crossfade: what its engines ask of a database, and the errors they get back.
+//!
+//! Adapters implement these traits; engines are written against them and never name an adapter.
+//! All ports are object safe except [`FencedStore`], whose transaction type is the adapter's own.
+
+mod control;
+mod error;
+mod fenced;
+mod lend;
+mod read_flag;
+mod reconcile;
+mod rule_set;
+mod schema;
+
+pub use control::{
+    AuditEntry, AuditRecord, ControlStore, EpochHolder, Heartbeat, InstanceRecord, Registration,
+    StageChange,
+};
+pub use error::{Failure, StoreError, StoreErrorKind};
+pub use fenced::{CommitError, EnterError, Entry, FencedStore};
+pub use lend::{Lent, Loan};
+pub use read_flag::ReadFlag;
+pub use reconcile::{
+    Batch, BatchRequest, Chunk, ReconcileStore, Run, RunProgress, Segment, Verification,
+};
+pub use rule_set::{NewRuleSet, RuleSetStore, StoredRuleSet};
+pub use schema::{SchemaStore, ScriptStep, Statement, StatementError, Timeouts};

@@ -1,0 +1,73 @@
+//! Rule sets in the database.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::StoreError;
+
+/// One stored rule set. Versions are never changed, only followed by higher ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRuleSet {
+    /// Its version, from 1.
+    pub version: i64,
+    /// flagd definition document, JSON.
+    pub document: String,
+    /// When it was stored, by the database's clock, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// Who stored it.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A rule set to store.
+#[derive(Clone, Debug)]
+pub struct NewRuleSet<'a> {
+    /// The version it was made from; 0 when there was none.
+    pub based_on: i64,
+    /// flagd definition document, JSON.
+    pub document: &'a str,
+    /// What is done, for the audit trail, such as `flag.set`.
+    pub action: &'a str,
+    /// The flag it changes.
+    pub flag: &'a str,
+    /// Who stores it.
+    pub author: &'a str,
+    /// Why.
+    pub reason: &'a str,
+}
+
+/// Reads and appends rule sets.
+#[async_trait]
+pub trait RuleSetStore: Send + Sync + Debug {
+    /// The newest rule set; `None` before the first.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers.
+    async fn latest_rule_set(&self) -> Result<Option<StoredRuleSet>, StoreError>;
+
+    /// The newest `limit` rule sets, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers.
+    async fn rule_set_history(&self, limit: u32) -> Result<Vec<StoredRuleSet>, StoreError>;
+
+    /// Appends version `based_on + 1` and an audit record in one transaction, and tells every
+    /// instance. Returns the version.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Conflict` when somebody else stored a version since `based_on`; nothing is stored.
+    async fn append_rule_set(&self, rule_set: NewRuleSet<'_>) -> Result<i64, StoreError>;
+
+    /// Returns when something in the control tables may have changed: pushed by LISTEN/NOTIFY
+    /// where the database has it, after the poll interval elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Unavailable` when the database cannot be listened to; the caller waits and retries.
+    async fn changed(&self) -> Result<(), StoreError>;
+}
