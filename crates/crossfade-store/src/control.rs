@@ -1,12 +1,11 @@
 //! The control tables: migrations, epochs, instances, audit.
 
-use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use crossfade_core::{Definition, Epoch, Facts, MigrationName, MigrationState, Stage};
 
-use crate::StoreError;
+use crate::{Changes, StoreError};
 
 /// What [`ControlStore::register`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +118,7 @@ pub struct AuditRecord {
 
 /// Reads and changes the control tables.
 #[async_trait]
-pub trait ControlStore: Send + Sync + Debug {
+pub trait ControlStore: Changes {
     /// Brings the control tables up to date and returns the names of the versioned migrations
     /// that were (or, with `dry_run`, would be) applied. Running it again returns none.
     ///
@@ -251,11 +250,4 @@ pub trait ControlStore: Send + Sync + Debug {
     ///
     /// Whatever the database answers.
     async fn now_ms(&self) -> Result<i64, StoreError>;
-
-    /// Returns when something in the control tables may have changed.
-    ///
-    /// # Errors
-    ///
-    /// Kind `Unavailable` when the database cannot be listened to.
-    async fn changed(&self) -> Result<(), StoreError>;
 }

@@ -3,6 +3,7 @@
 //! Adapters implement these traits; engines are written against them and never name an adapter.
 //! All ports are object safe except [`FencedStore`], whose transaction type is the adapter's own.
 
+mod changes;
 mod control;
 mod error;
 mod fenced;
@@ -12,6 +13,7 @@ mod reconcile;
 mod rule_set;
 mod schema;
 
+pub use changes::Changes;
 pub use control::{
     AuditEntry, AuditRecord, ControlStore, EpochHolder, Heartbeat, InstanceRecord, Registration,
     StageChange,

@@ -1,10 +1,8 @@
 //! Rule sets in the database.
 
-use std::fmt::Debug;
-
 use async_trait::async_trait;
 
-use crate::StoreError;
+use crate::{Changes, StoreError};
 
 /// One stored rule set. Versions are never changed, only followed by higher ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +38,7 @@ pub struct NewRuleSet<'a> {
 
 /// Reads and appends rule sets.
 #[async_trait]
-pub trait RuleSetStore: Send + Sync + Debug {
+pub trait RuleSetStore: Changes {
     /// The newest rule set; `None` before the first.
     ///
     /// # Errors
@@ -62,12 +60,4 @@ pub trait RuleSetStore: Send + Sync + Debug {
     ///
     /// Kind `Conflict` when somebody else stored a version since `based_on`; nothing is stored.
     async fn append_rule_set(&self, rule_set: NewRuleSet<'_>) -> Result<i64, StoreError>;
-
-    /// Returns when something in the control tables may have changed: pushed by LISTEN/NOTIFY
-    /// where the database has it, after the poll interval elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// Kind `Unavailable` when the database cannot be listened to; the caller waits and retries.
-    async fn changed(&self) -> Result<(), StoreError>;
 }
