@@ -81,7 +81,7 @@ pub trait FencedStore: Send + Sync + Debug + 'static {
     /// # Errors
     ///
     /// Whatever the database answers.
-    async fn quarantine(
+    async fn put_into_quarantine(
         &self,
         tx: &mut Self::Tx,
         entry: Entry<'_>,
@@ -93,7 +93,7 @@ pub trait FencedStore: Send + Sync + Debug + 'static {
     /// # Errors
     ///
     /// Whatever the database answers.
-    async fn release(&self, tx: &mut Self::Tx, entry: Entry<'_>) -> Result<(), StoreError>;
+    async fn release_from_quarantine(&self, tx: &mut Self::Tx, entry: Entry<'_>) -> Result<(), StoreError>;
 
     /// Commits.
     ///

@@ -1,0 +1,203 @@
+//! One running process of the application.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crossfade_core::{MigrationName, MigrationState};
+use crossfade_store::{ControlStore, FencedStore, Heartbeat, ReadFlag, StoreError};
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinHandle;
+
+use crate::shadow::Shadows;
+use crate::shared::Shared;
+use crate::{Migration, Options, clock, follow};
+
+/// What the request path asks of an adapter.
+pub trait RequestStore: FencedStore + ControlStore {}
+
+impl<S: FencedStore + ControlStore> RequestStore for S {}
+
+/// A running process: follows the control tables, holds the lease, hands out handles. Its
+/// background tasks end when the last handle and the instance itself are dropped.
+#[derive(Debug)]
+pub struct Instance<S: RequestStore> {
+    core: Arc<Core<S>>,
+}
+
+impl<S: RequestStore> Clone for Instance<S> {
+    fn clone(&self) -> Self {
+        Self { core: Arc::clone(&self.core) }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Core<S> {
+    pub(crate) id: String,
+    pub(crate) store: S,
+    pub(crate) flags: Arc<dyn ReadFlag>,
+    pub(crate) options: Options,
+    migrations: RwLock<HashMap<MigrationName, Arc<Shared>>>,
+    /// Orders look-ups, so that an older answer never replaces a newer one.
+    looking: Mutex<()>,
+    /// Asks the lease task to renew at once.
+    pub(crate) renew: Notify,
+    tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl<S> Drop for Core<S> {
+    fn drop(&mut self) {
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl<S: RequestStore> Instance<S> {
+    /// Loads every migration and begins to follow them.
+    ///
+    /// # Errors
+    ///
+    /// Kind `NotInstalled` before `crossfade init`, `Unavailable` when nothing answers.
+    pub async fn start(
+        store: S,
+        flags: Arc<dyn ReadFlag>,
+        options: Options,
+    ) -> Result<Self, StoreError> {
+        let id = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
+        let core = Arc::new(Core {
+            id,
+            store,
+            flags,
+            options,
+            migrations: RwLock::default(),
+            looking: Mutex::default(),
+            renew: Notify::new(),
+            tasks: std::sync::Mutex::default(),
+        });
+        core.look_up().await?;
+        let tasks = vec![
+            tokio::spawn(follow::changes(Arc::downgrade(&core))),
+            tokio::spawn(follow::lease(Arc::downgrade(&core))),
+        ];
+        *core.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        Ok(Self { core })
+    }
+
+    /// A handle on a migration; `None` when no such migration is registered.
+    #[must_use]
+    pub fn migration(&self, name: &MigrationName) -> Option<Migration<S>> {
+        let shared = self.core.shared(name)?;
+        if !shared.in_use.swap(true, Ordering::AcqRel) {
+            self.core.renew.notify_one();
+        }
+        Some(Migration::new(Arc::clone(&self.core), shared))
+    }
+
+    /// The names of the registered migrations, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<MigrationName> {
+        let mut names: Vec<_> = self.core.all().keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// This instance's id, as `crossfade status` shows it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.core.id
+    }
+
+    /// Ends the lease, so that no gate waits for this instance. Handles stay usable; the next
+    /// operation takes a lease again.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers.
+    pub async fn sign_off(&self) -> Result<(), StoreError> {
+        for shared in self.core.all().values() {
+            shared.in_use.store(false, Ordering::Release);
+        }
+        self.core.store.sign_off(&self.core.id).await
+    }
+}
+
+impl<S: RequestStore> Core<S> {
+    fn all(&self) -> HashMap<MigrationName, Arc<Shared>> {
+        self.migrations.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn shared(&self, name: &MigrationName) -> Option<Arc<Shared>> {
+        self.migrations.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Loads the newest states and swaps them in. Returns whether an epoch now waits to be
+    /// acknowledged.
+    pub(crate) async fn look_up(&self) -> Result<bool, StoreError> {
+        let _ordered = self.looking.lock().await;
+        let mut changed = false;
+        for state in self.store.migrations().await? {
+            changed |= self.take_in(state);
+        }
+        Ok(changed)
+    }
+
+    /// [`look_up`](Self::look_up) for one migration.
+    pub(crate) async fn look_up_one(&self, name: &MigrationName) -> Result<(), StoreError> {
+        let _ordered = self.looking.lock().await;
+        let state = self.store.migration(name).await?;
+        if self.take_in(state) {
+            self.renew.notify_one();
+        }
+        Ok(())
+    }
+
+    fn take_in(&self, state: MigrationState) -> bool {
+        if let Some(shared) = self.shared(&state.definition.name) {
+            let before = shared.snapshot();
+            let changed = shared.replace(state);
+            let after = shared.snapshot();
+            if before.epoch != after.epoch {
+                tracing::info!(
+                    migration = %after.definition.name,
+                    epoch = after.epoch.get(),
+                    stage = %after.stage,
+                    "the stage changed"
+                );
+            }
+            return changed;
+        }
+        let name = state.definition.name.clone();
+        let shared = Arc::new(Shared::new(state, Shadows::new(&self.options)));
+        self.migrations.write().unwrap_or_else(PoisonError::into_inner).insert(name, shared);
+        true
+    }
+
+    /// Renews the lease of one migration, telling what is acknowledged.
+    pub(crate) async fn renew_one(&self, shared: &Shared) -> Result<(), StoreError> {
+        let asked_ms = clock::now_ms();
+        let beat = Heartbeat {
+            instance: &self.id,
+            version: &self.options.version,
+            migration: &shared.snapshot().definition.name,
+            acknowledged: shared.acknowledged(),
+            legacy_read_in: shared.legacy_read_in(),
+            ttl: self.options.lease,
+        };
+        self.store.heartbeat(beat).await?;
+        // A tenth is left for clocks that run apart.
+        shared.lease_until(asked_ms + clock::ms(self.options.lease) * 9 / 10);
+        Ok(())
+    }
+
+    /// Renews every lease in use; returns whether an operation in flight delays an acknowledgement.
+    pub(crate) async fn renew_all(&self) -> Result<bool, StoreError> {
+        let mut draining = false;
+        for shared in self.all().values() {
+            if shared.in_use.load(Ordering::Acquire) {
+                draining |= shared.draining();
+                self.renew_one(shared).await?;
+            }
+        }
+        Ok(draining)
+    }
+}

@@ -1,0 +1,23 @@
+//! The request path of Crossfade: the dual writer, the read router and the instance behind them.
+//!
+//! An [`Instance`] follows the control tables and holds this process's lease. It hands out
+//! [`Migration`] handles, which route each read and each write by one snapshot of the state. The
+//! crate knows no SQL and no flag format; it is written against the ports of `crossfade-store`.
+
+mod clock;
+mod error;
+mod follow;
+mod instance;
+mod migration;
+mod options;
+mod reader;
+mod shadow;
+mod shared;
+mod work;
+mod writer;
+
+pub use error::{ReadError, WriteError};
+pub use instance::{Instance, RequestStore};
+pub use migration::Migration;
+pub use options::Options;
+pub use shadow::ShadowStats;

@@ -1,0 +1,69 @@
+//! What can be set on the request path.
+
+use std::time::Duration;
+
+use crossfade_core::Backoff;
+
+/// Options of an instance.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) version: String,
+    pub(crate) lease: Duration,
+    pub(crate) tries: Backoff,
+    pub(crate) shadow_sample: f64,
+    pub(crate) shadow_in_flight: usize,
+    pub(crate) shadow_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            lease: Duration::from_secs(15),
+            tries: Backoff::new(Duration::from_millis(10), Duration::from_millis(500), 10),
+            shadow_sample: 0.01,
+            shadow_in_flight: 64,
+            shadow_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Options {
+    /// The application's version, shown by `crossfade status`. Default: the SDK's.
+    #[must_use]
+    pub fn version(self, version: impl Into<String>) -> Self {
+        Self { version: version.into(), ..self }
+    }
+
+    /// How long the lease of an instance lasts; it is renewed three times as often.
+    /// Default: 15 s.
+    #[must_use]
+    pub fn lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// How often, and after which waits, a write is tried again after a closed epoch, a
+    /// serialization failure or a deadlock. Default: 10 tries, from 10 ms to 500 ms apart.
+    #[must_use]
+    pub fn tries(self, tries: Backoff) -> Self {
+        Self { tries, ..self }
+    }
+
+    /// The share of compared reads that also reads the other side, 0.0 to 1.0. Default: 0.01.
+    #[must_use]
+    pub fn shadow_sample(self, share: f64) -> Self {
+        Self { shadow_sample: share.clamp(0.0, 1.0), ..self }
+    }
+
+    /// How many shadow comparisons may run at once; one more is dropped. Default: 64.
+    #[must_use]
+    pub fn shadow_in_flight(self, count: usize) -> Self {
+        Self { shadow_in_flight: count, ..self }
+    }
+
+    /// How long a shadow comparison may take. Default: 1 s.
+    #[must_use]
+    pub fn shadow_timeout(self, timeout: Duration) -> Self {
+        Self { shadow_timeout: timeout, ..self }
+    }
+}

@@ -1,0 +1,176 @@
+//! Routing reads.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::atomic::Ordering;
+
+use crossfade_core::{ReadFacts, ReadPlan, Side, ToKey, read_plan};
+
+use crate::shared::Snapshot;
+use crate::{Migration, ReadError, RequestStore};
+
+/// How often a read is repeated after the lease lapsed under it.
+const LEASE_TRIES: u32 = 4;
+
+impl<S: RequestStore> Migration<S> {
+    /// Reads the side that stage and read flag pick for `user`; in `live`, an error on New falls
+    /// back to Legacy within the call.
+    ///
+    /// `user` is the row's key and what the flag is evaluated for. Each closure is called when its
+    /// side is read, and again when the lease of this instance lapsed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The side's own error, or [`ReadError::Unleased`] when this instance cannot tell which stage
+    /// the fleet is in.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only; dropping it at any point has no effect.
+    pub async fn read<K, T, E, L, LF, N, NF>(
+        &self,
+        user: &K,
+        legacy: L,
+        new: N,
+    ) -> Result<T, ReadError<E>>
+    where
+        K: ToKey + ?Sized,
+        E: Error + 'static,
+        L: Fn() -> LF,
+        LF: Future<Output = Result<T, E>>,
+        N: Fn() -> NF,
+        NF: Future<Output = Result<T, E>>,
+    {
+        let key = user.to_key();
+        self.route(&key.text(), false, &legacy, &new).await.map(|(answer, _)| answer)
+    }
+
+    /// [`read`](Self::read), and for a sample of calls a comparison with the other side, off the
+    /// caller's path.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read); a comparison never changes a result.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only; dropping it at any point has no effect.
+    pub async fn read_compared<K, T, E, L, LF, N, NF>(
+        &self,
+        user: &K,
+        legacy: L,
+        new: N,
+    ) -> Result<T, ReadError<E>>
+    where
+        K: ToKey + ?Sized,
+        T: PartialEq + Send + 'static,
+        E: Error + Send + 'static,
+        L: Fn() -> LF + Send + Sync + 'static,
+        LF: Future<Output = Result<T, E>> + Send + 'static,
+        N: Fn() -> NF + Send + Sync + 'static,
+        NF: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let key = user.to_key();
+        let sampled = rand::random::<f64>() < self.core.options.shadow_sample;
+        let (answer, plan) = self.route(&key.text(), sampled, &legacy, &new).await?;
+        if plan.shadow.is_some() {
+            let timeout = self.core.options.shadow_timeout;
+            self.shared.shadows.compare(key, timeout, legacy, new);
+        }
+        Ok(answer)
+    }
+
+    async fn route<T, E, LF, NF>(
+        &self,
+        user: &str,
+        sampled: bool,
+        legacy: &impl Fn() -> LF,
+        new: &impl Fn() -> NF,
+    ) -> Result<(T, ReadPlan), ReadError<E>>
+    where
+        E: Error + 'static,
+        LF: Future<Output = Result<T, E>>,
+        NF: Future<Output = Result<T, E>>,
+    {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let lease = self.shared.lease();
+            // An instance without a lease would only find out after the read; ask at once.
+            if lease.is_some() || tries > LEASE_TRIES {
+                let snapshot = self.shared.snapshot();
+                let plan = self.plan(&snapshot, user, sampled);
+                let answer = self.answer(&snapshot, plan, legacy, new).await;
+                if lease.is_some() && self.shared.lease() == lease {
+                    return answer.map(|answer| (answer, plan));
+                }
+            }
+            if tries > LEASE_TRIES {
+                let error = crossfade_store::StoreError::new(
+                    crossfade_store::StoreErrorKind::Unavailable,
+                    "the lease lapsed again before the read ended",
+                );
+                return Err(ReadError::Unleased(error));
+            }
+            self.regain_lease().await.map_err(ReadError::Unleased)?;
+        }
+    }
+
+    async fn regain_lease(&self) -> Result<(), crossfade_store::StoreError> {
+        self.shared.in_use.store(true, Ordering::Release);
+        self.core.renew_one(&self.shared).await?;
+        self.core.look_up_one(&self.shared.snapshot().definition.name).await
+    }
+
+    fn plan(&self, snapshot: &Snapshot, user: &str, sampled: bool) -> ReadPlan {
+        let flag = snapshot.definition.read_flag.as_str();
+        let facts = ReadFacts {
+            stage: snapshot.stage,
+            previous_open: snapshot.previous_open,
+            flag: self.core.flags.reads_new(flag, user),
+            quarantined: !snapshot.quarantined.is_empty() && snapshot.quarantined.contains(user),
+            sampled,
+        };
+        let plan = read_plan(facts);
+        if plan.flag_ignored {
+            // Once for each epoch, not once for each read.
+            let epoch = snapshot.epoch.get();
+            if self.shared.flag_warned.swap(epoch, Ordering::Relaxed) != epoch {
+                tracing::warn!(
+                    migration = %snapshot.definition.name,
+                    stage = %snapshot.stage,
+                    flag,
+                    "the read flag is on before the stage permits it; reads stay on Legacy"
+                );
+            }
+        }
+        plan
+    }
+
+    async fn answer<T, E, LF, NF>(
+        &self,
+        snapshot: &Snapshot,
+        plan: ReadPlan,
+        legacy: &impl Fn() -> LF,
+        new: &impl Fn() -> NF,
+    ) -> Result<T, ReadError<E>>
+    where
+        E: Error + 'static,
+        LF: Future<Output = Result<T, E>>,
+        NF: Future<Output = Result<T, E>>,
+    {
+        if plan.answer == Side::New {
+            match (new().await, plan.fallback) {
+                (Ok(answer), _) => return Ok(answer),
+                (Err(error), None) => return Err(ReadError::New(error)),
+                (Err(error), Some(_)) => tracing::warn!(
+                    migration = %snapshot.definition.name,
+                    error = %error,
+                    "reading New failed; falling back to Legacy"
+                ),
+            }
+        }
+        self.shared.note_legacy_read(snapshot.epoch);
+        legacy().await.map_err(ReadError::Legacy)
+    }
+}

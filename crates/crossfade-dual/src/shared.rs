@@ -1,0 +1,176 @@
+//! What all handles on one migration of this process share.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwap;
+use crossfade_core::{Epoch, MigrationState};
+
+use crate::clock;
+use crate::shadow::Shadows;
+
+/// One moment's state. Each operation holds one from its beginning to its end.
+pub(crate) type Snapshot = Arc<MigrationState>;
+
+/// A lease as an operation saw it when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeaseMark(u64);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: ArcSwap<MigrationState>,
+    /// Earlier snapshots that operations in flight may still hold.
+    earlier: Mutex<Vec<(Epoch, Weak<MigrationState>)>>,
+    /// When the lease lapses, by the clock that counts suspension.
+    lease_ends_ms: AtomicI64,
+    /// How often the lease has lapsed before it was renewed.
+    lapses: AtomicU64,
+    legacy_read_epoch: AtomicI64,
+    /// Whether the application asked for this migration; others hold no lease.
+    pub(crate) in_use: AtomicBool,
+    pub(crate) flag_warned: AtomicI64,
+    pub(crate) shadows: Shadows,
+}
+
+impl Shared {
+    pub(crate) fn new(state: MigrationState, shadows: Shadows) -> Self {
+        Self {
+            state: ArcSwap::from_pointee(state),
+            earlier: Mutex::default(),
+            lease_ends_ms: AtomicI64::new(i64::MIN),
+            lapses: AtomicU64::new(0),
+            legacy_read_epoch: AtomicI64::new(0),
+            in_use: AtomicBool::new(false),
+            flag_warned: AtomicI64::new(0),
+            shadows,
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.state.load_full()
+    }
+
+    /// Replaces the state; returns whether it differs. Calls are ordered by the caller.
+    pub(crate) fn replace(&self, state: MigrationState) -> bool {
+        let current = self.snapshot();
+        if *current == state || state.epoch < current.epoch {
+            return false;
+        }
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        earlier.push((current.epoch, Arc::downgrade(&current)));
+        self.state.store(Arc::new(state));
+        true
+    }
+
+    /// The newest epoch that no operation in flight is behind.
+    pub(crate) fn acknowledged(&self) -> Epoch {
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        earlier.retain(|(_, snapshot)| snapshot.strong_count() > 0);
+        let oldest = earlier.iter().map(|(epoch, _)| *epoch).min();
+        let current = self.snapshot().epoch;
+        oldest.map_or(current, |oldest| oldest.min(current))
+    }
+
+    /// Whether operations in flight keep the newest epoch from being acknowledged.
+    pub(crate) fn draining(&self) -> bool {
+        self.acknowledged() < self.snapshot().epoch
+    }
+
+    /// Extends the lease, counted from before it was asked for.
+    pub(crate) fn lease_until(&self, ends_ms: i64) {
+        let before = self.lease_ends_ms.load(Ordering::Acquire);
+        if before < clock::now_ms() {
+            // Counted before the lease is good again, so that no operation misses the gap.
+            self.lapses.fetch_add(1, Ordering::AcqRel);
+        }
+        self.lease_ends_ms.fetch_max(ends_ms, Ordering::AcqRel);
+    }
+
+    /// The lease at the beginning of an operation; `None` when it has lapsed.
+    pub(crate) fn lease(&self) -> Option<LeaseMark> {
+        let mark = LeaseMark(self.lapses.load(Ordering::Acquire));
+        (clock::now_ms() <= self.lease_ends_ms.load(Ordering::Acquire)).then_some(mark)
+    }
+
+    /// Records a read of Legacy under `epoch`.
+    pub(crate) fn note_legacy_read(&self, epoch: Epoch) {
+        if self.legacy_read_epoch.load(Ordering::Relaxed) < epoch.get() {
+            self.legacy_read_epoch.fetch_max(epoch.get(), Ordering::Relaxed);
+        }
+    }
+
+    /// The newest epoch in which Legacy was read.
+    pub(crate) fn legacy_read_in(&self) -> Option<Epoch> {
+        let epoch = self.legacy_read_epoch.load(Ordering::Relaxed);
+        (epoch > 0).then(|| Epoch::new(epoch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crossfade_core::{BackfillOptions, Definition, GateOptions, SideTable, Stage};
+
+    use super::*;
+    use crate::Options;
+
+    fn state(epoch: i64) -> MigrationState {
+        let side = |table: &str| SideTable {
+            table: table.parse().unwrap(),
+            key: vec!["id".parse().unwrap()],
+        };
+        MigrationState {
+            definition: Definition {
+                name: "m".parse().unwrap(),
+                read_flag: "f".parse().unwrap(),
+                legacy: side("a"),
+                legacy_columns: Vec::new(),
+                new: side("b"),
+                mapping: "select id from a".to_owned(),
+                backfill: BackfillOptions { batch_size: None, delay: None },
+                gates: GateOptions::default(),
+            },
+            stage: Stage::Live,
+            epoch: Epoch::new(epoch),
+            previous_open: false,
+            quarantined: BTreeSet::new(),
+        }
+    }
+
+    fn shared() -> Shared {
+        Shared::new(state(3), Shadows::new(&Options::default()))
+    }
+
+    #[test]
+    fn an_epoch_is_acknowledged_once_nothing_holds_the_one_before() {
+        let shared = shared();
+        assert_eq!(shared.acknowledged(), Epoch::new(3));
+        let in_flight = shared.snapshot();
+        assert!(shared.replace(state(4)));
+        assert!(!shared.replace(state(4)), "the same state again");
+        assert!(!shared.replace(state(3)), "a state never goes back");
+        assert_eq!(shared.acknowledged(), Epoch::new(3));
+        assert!(shared.draining());
+        drop(in_flight);
+        assert_eq!(shared.acknowledged(), Epoch::new(4));
+        assert!(!shared.draining());
+    }
+
+    #[test]
+    fn a_gap_in_the_lease_is_seen_by_those_it_passed_over() {
+        let shared = shared();
+        assert_eq!(shared.lease(), None);
+        let far = clock::now_ms() + 60_000;
+        shared.lease_until(far);
+        let before = shared.lease();
+        assert!(before.is_some());
+        shared.lease_until(far + 1);
+        assert_eq!(shared.lease(), before, "renewed in time");
+        shared.lease_ends_ms.store(clock::now_ms() - 1, Ordering::Release);
+        assert_eq!(shared.lease(), None);
+        shared.lease_until(far);
+        assert!(shared.lease().is_some());
+        assert_ne!(shared.lease(), before, "renewed too late");
+    }
+}

@@ -1,0 +1,66 @@
+//! The handles an application holds.
+
+use crossfade_core::MigrationName;
+use crossfade_dual::Instance;
+use crossfade_sql::Database;
+use crossfade_store::{Lent, StoreError};
+
+/// One running process of the application, as Crossfade sees it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Crossfade {
+    pub(crate) database: Database,
+    pub(crate) instance: Instance<Database>,
+}
+
+/// A handle on one migration: `&self`, cheap to clone, shared by all tasks of a server.
+pub type Migration = crossfade_dual::Migration<Database>;
+
+/// The transaction that a write's closures are lent. It converts into a [`Db`](crate::Db), and
+/// `tx.postgres()?` or `tx.sqlite()?` is the engine's own connection.
+pub type Tx = Lent<crossfade_sql::Tx>;
+
+/// No migration of this name is registered in the database.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown migration `{name}`; known: {}", if known.is_empty() { "none".into() } else { known.join(", ") })]
+pub struct UnknownMigration {
+    /// What was asked for.
+    pub name: String,
+    /// What there is. `crossfade expand NAME` registers another.
+    pub known: Vec<String>,
+}
+
+impl Crossfade {
+    /// A handle on the migration of that name. Get it once and keep it.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownMigration`] when `crossfade expand` has not registered it.
+    pub fn migration(&self, name: &str) -> Result<Migration, UnknownMigration> {
+        let parsed = name.parse::<MigrationName>().ok();
+        parsed.and_then(|name| self.instance.migration(&name)).ok_or_else(|| UnknownMigration {
+            name: name.to_owned(),
+            known: self.instance.names().iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// The database, for repositories that share its pool.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// This instance's id, as `crossfade status` shows it.
+    #[must_use]
+    pub fn instance_id(&self) -> &str {
+        self.instance.id()
+    }
+
+    /// Ends this instance's lease at a clean shutdown, so that no gate waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers; the lease then lapses by itself.
+    pub async fn sign_off(&self) -> Result<(), StoreError> {
+        self.instance.sign_off().await
+    }
+}

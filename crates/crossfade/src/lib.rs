@@ -1,0 +1,48 @@
+//! Crossfade moves a live table to a new schema without downtime.
+//!
+//! An application wraps its repository: every write goes to both schemas in one transaction, and
+//! a flag, evaluated for each user, picks the side that a read uses. Operators move the migration
+//! from stage to stage with the command line `crossfade`; one flip of the flag puts every read
+//! back.
+//!
+//! ```no_run
+//! use crossfade::{Crossfade, Db, Flags};
+//!
+//! #[derive(Clone)]
+//! struct Names(Db); // one side's repository: works on a pool and inside a shared transaction
+//!
+//! # #[cfg(feature = "sqlite")]
+//! impl Names {
+//!     async fn put(&self, id: i64, name: &str) -> Result<(), sqlx::Error> {
+//!         let mut conn = self.0.conn().await.map_err(|e| sqlx::Error::Configuration(e.into()))?;
+//!         let sql = "insert into names (id, name) values (?, ?) \
+//!                    on conflict (id) do update set name = excluded.name";
+//!         sqlx::query(sql).bind(id).bind(name).execute(conn.sqlite()?).await.map(drop)
+//!     }
+//! }
+//!
+//! # #[cfg(feature = "sqlite")]
+//! # async fn example(pool: sqlx::SqlitePool) -> Result<(), Box<dyn std::error::Error>> {
+//! let crossfade = Crossfade::builder(pool).build().await?;
+//! let migration = crossfade.migration("names_v2")?;
+//! migration
+//!     .write(
+//!         &7i64,
+//!         |tx| async move { Names(tx.into()).put(7, "Ada").await }, // Legacy
+//!         |tx| async move { Names(tx.into()).put(7, "Ada").await }, // New
+//!     )
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod handle;
+
+pub use builder::{BuildError, Builder};
+pub use crossfade_core::{Backoff, Key, MigrationName, MigrationState, NameError, Side, Stage, ToKey};
+pub use crossfade_dual::{Options, ReadError, ShadowStats, WriteError};
+pub use crossfade_flags::{Context, Flags};
+pub use crossfade_sql::{AnyPool, Conn, Database, Db, Engine, WrongEngine};
+pub use crossfade_store::{ReadFlag, StoreError, StoreErrorKind};
+pub use handle::{Crossfade, Migration, Tx, UnknownMigration};
