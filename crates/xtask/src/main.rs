@@ -1,0 +1,107 @@
+//! Automation for this workspace: test databases, checks, and the whole of CI.
+//!
+//! One file per verb; the verbs share [`server`] (a throw-away PostgreSQL), [`source`] (Rust text
+//! without its comments and literals) and [`workspace`] (where things are). Unix only, because a
+//! test server is kept by a shell and by process groups.
+//!
+//! Exit codes: 0 success, 1 a check or a step failed, 2 the command line was not understood.
+//! `test` and `postgres` pass on the exit code of the command they ran.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
+
+mod ci;
+mod layering;
+mod postgres;
+mod server;
+mod source;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::{env, process::ExitCode};
+
+const HELP: &str = "\
+Automation for this workspace.
+
+Usage: cargo xtask <VERB> [ARGS..]
+
+Verbs:
+  test [ARGS..]            run every test against a throw-away PostgreSQL; ARGS go to `cargo test`
+                           and narrow down by name (the documentation tests, which run last, get
+                           none)
+  postgres [-- CMD..]      run CMD with CROSSFADE_TEST_POSTGRES_URL pointing at a throw-away
+                           PostgreSQL; without CMD print its address and wait for Ctrl-C
+  layering                 check which crate may depend on, print and read what
+  tidy                     check the rules that neither the compiler nor clippy knows
+  ci                       everything that must pass before a change is merged
+  help                     print this
+
+Examples:
+  cargo xtask test
+  cargo xtask test fence -- --nocapture
+  cargo xtask postgres -- sh -c 'psql \"$CROSSFADE_TEST_POSTGRES_URL\"'
+  cargo xtask postgres -- cargo test -p crossfade-sql
+  cargo xtask postgres -- cargo bench -p crossfade-benches
+  cargo xtask ci
+
+Environment:
+  CROSSFADE_PG_BIN         folder that holds initdb, postgres and pg_isready;
+                           default: looked for in PATH and in the usual places
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let Some((verb, rest)) = arguments.split_first() else {
+        eprint!("{HELP}");
+        return ExitCode::from(2);
+    };
+
+    let outcome = match (verb.as_str(), rest) {
+        ("help" | "--help" | "-h", _) => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        (_, [only]) if only == "--help" || only == "-h" => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        ("test", _) => test::run(rest),
+        ("postgres", []) => postgres::run(&[]),
+        ("postgres", [separator, command @ ..]) if separator == "--" => postgres::run(command),
+        ("layering", []) => layering::run(),
+        ("tidy", []) => tidy::run(),
+        ("ci", []) => ci::run(),
+        ("postgres", _) => return misused("`postgres` takes its command after `--`"),
+        ("layering" | "tidy" | "ci", _) => {
+            return misused(&format!("`{verb}` takes no arguments"));
+        }
+        _ => return misused(&format!("there is no verb `{verb}`")),
+    };
+
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn misused(reason: &str) -> ExitCode {
+    eprintln!("error: {reason}\n\n{HELP}");
+    ExitCode::from(2)
+}
+
+/// Prints `problems`, one to a line, and turns them into the verb's exit code.
+fn report(verb: &str, problems: &[String]) -> ExitCode {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
+    match problems.len() {
+        0 => {
+            println!("{verb}: no problems");
+            ExitCode::SUCCESS
+        }
+        count => {
+            eprintln!("{verb}: {count} problem{}", if count == 1 { "" } else { "s" });
+            ExitCode::FAILURE
+        }
+    }
+}

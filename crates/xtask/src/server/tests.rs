@@ -1,0 +1,81 @@
+//! The choice among installed servers, and what is read from a server's files and log.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{binaries, lost_port, says_ready};
+
+#[track_caller]
+fn check_choice(
+    explicit: Option<&str>,
+    search: &[&str],
+    installed: &[&str],
+    complete: &[&str],
+    expect: Option<&str>,
+) {
+    let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+    let complete = paths(complete);
+    let chosen = binaries::choose(
+        explicit.map(Path::new),
+        &paths(search),
+        &paths(installed),
+        |folder: &Path| complete.iter().any(|it| it == folder),
+    )
+    .unwrap();
+    assert_eq!(chosen.as_ref().map(binaries::Binaries::folder), expect.map(Path::new));
+}
+
+#[test]
+fn newest_complete_installation_is_chosen() {
+    let installed = ["/pg/9.6/bin", "/pg/16/bin", "/pg/10/bin"];
+    check_choice(None, &[], &installed, &installed, Some("/pg/16/bin"));
+    check_choice(None, &[], &installed, &["/pg/9.6/bin", "/pg/10/bin"], Some("/pg/10/bin"));
+    check_choice(
+        None,
+        &[],
+        &["/brew/postgresql@9/bin", "/brew/postgresql@17/bin"],
+        &["/brew/postgresql@9/bin", "/brew/postgresql@17/bin"],
+        Some("/brew/postgresql@17/bin"),
+    );
+    check_choice(None, &[], &installed, &[], None);
+}
+
+#[test]
+fn search_path_goes_before_the_usual_places() {
+    let all = ["/bin", "/mine", "/pg/16/bin"];
+    check_choice(None, &["/bin", "/mine"], &["/pg/16/bin"], &all[1..], Some("/mine"));
+    check_choice(None, &["/bin", "/mine"], &["/pg/16/bin"], &all, Some("/bin"));
+}
+
+#[test]
+fn named_folder_goes_before_everything_and_is_never_replaced() {
+    check_choice(Some("/named"), &["/bin"], &[], &["/named", "/bin"], Some("/named"));
+    let error =
+        binaries::choose(Some(Path::new("/named")), &[PathBuf::from("/bin")], &[], |folder| {
+            folder == Path::new("/bin")
+        })
+        .unwrap_err();
+    assert!(error.to_string().starts_with("CROSSFADE_PG_BIN=/named does not hold all of initdb"));
+}
+
+#[test]
+fn only_the_status_line_says_ready() {
+    let data = tempfile::tempdir().unwrap();
+    assert!(!says_ready(data.path()), "no file yet");
+    for (status, expect) in [("starting", false), ("ready   ", true), ("stopping", false)] {
+        let text = format!("1\n/ready\n2\n5432\n/socket\n127.0.0.1\n3 4\n{status}\n");
+        fs::write(data.path().join("postmaster.pid"), text).unwrap();
+        assert_eq!(says_ready(data.path()), expect, "{status}");
+    }
+}
+
+#[test]
+fn taken_port_is_told_from_other_failures() {
+    assert!(lost_port(
+        "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use\n\
+         FATAL:  could not create any TCP/IP sockets"
+    ));
+    assert!(!lost_port("FATAL:  could not create shared memory segment"));
+}

@@ -1,0 +1,27 @@
+//! `cargo xtask test`: every test of the workspace against a throw-away PostgreSQL.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{server::Server, workspace};
+
+/// Runs unit and integration tests with `arguments`, then the documentation tests.
+///
+/// Benches are left out: they measure, and CI only compiles them.
+pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
+    let root = workspace::root()?;
+    let mut server = Server::start()?;
+
+    let targets = ["test", "--workspace", "--lib", "--bins", "--tests", "--examples"];
+    let mut tests = workspace::cargo();
+    tests.current_dir(&root).args(targets).args(arguments);
+    let status = server.run(&mut tests)?;
+    if !status.success() {
+        return Ok(workspace::exit_code(status));
+    }
+
+    let mut doctests = workspace::cargo();
+    doctests.current_dir(&root).args(["test", "--workspace", "--doc"]);
+    Ok(workspace::exit_code(server.run(&mut doctests)?))
+}
