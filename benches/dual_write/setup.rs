@@ -1,0 +1,139 @@
+//! The database, the migration and the timing of one sample.
+
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use crossfade::{Crossfade, Database, Flags, Migration, Stage};
+use crossfade_core::{
+    BackfillOptions, Definition, GateOptions, MigrationState, SideTable, epoch_lock_id,
+};
+use crossfade_store::{ControlStore, StageChange};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use tokio::runtime::Runtime;
+
+use crate::variants::{Variant, run};
+
+/// Keys written to; enough that writers seldom meet.
+const KEYS: u64 = 10_000;
+
+/// What every variant writes with.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    pub(crate) pool: PgPool,
+    pub(crate) migration: Migration,
+    /// `begin` with the fence of the current epoch.
+    pub(crate) fenced_begin: String,
+}
+
+/// A prepared database in stage `live`.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    runtime: Runtime,
+    ground: Ground,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let ground = runtime.block_on(prepare());
+        Self { runtime, ground }
+    }
+
+    /// How long `turns` turns of a variant take, spread over `tasks` tasks.
+    pub(crate) fn time(&self, variant: Variant, tasks: u64, turns: u64) -> Duration {
+        self.runtime.block_on(async {
+            let begun = Instant::now();
+            let tasks = (0..tasks).map(|task| {
+                let ground = self.ground.clone();
+                let mine = turns / tasks + u64::from(task < turns % tasks);
+                tokio::spawn(async move {
+                    for turn in 0..mine {
+                        let key = (task * 7919 + turn * 31) % KEYS;
+                        run(&ground, variant, key.cast_signed()).await;
+                    }
+                })
+            });
+            for task in tasks.collect::<Vec<_>>() {
+                task.await.expect("no panic");
+            }
+            begun.elapsed()
+        })
+    }
+}
+
+async fn prepare() -> Ground {
+    let url = std::env::var("CROSSFADE_TEST_POSTGRES_URL")
+        .expect("run through `cargo xtask postgres -- cargo bench -p crossfade-benches`");
+    let options = PgConnectOptions::from_str(&url).expect("a PostgreSQL URL");
+    let pool = PgPoolOptions::new()
+        .max_connections(8)
+        .connect_with(options)
+        .await
+        .expect("the server answers");
+    let tables = format!(
+        "create table people (id bigint primary key, name text not null); \
+         create table people_v2 (person_id bigint primary key, name text not null); \
+         insert into people select i, 'x' from generate_series(0, {KEYS}) i; \
+         insert into people_v2 select i, 'x' from generate_series(0, {KEYS}) i; \
+         vacuum analyze people; vacuum analyze people_v2"
+    );
+    for statement in tables.split(';') {
+        let statement = AssertSqlSafe(statement.trim());
+        sqlx::raw_sql(statement).execute(&pool).await.expect("tables");
+    }
+    let database = Database::open(pool.clone()).await.expect("the server answers");
+    database.install(false).await.expect("control tables");
+    database.register(&definition(), "bench").await.expect("registration");
+    let state = go_live(&database).await;
+    let app = Crossfade::builder_on(database)
+        .flags(Flags::forced::<&str>([]))
+        .build()
+        .await
+        .expect("starts");
+    let lock = epoch_lock_id("public", &state.definition.name, state.epoch);
+    let fenced_begin = format!(
+        "begin isolation level read committed, read write; \
+         select crossfade_enter('people', {}, {lock}, null)",
+        state.epoch
+    );
+    Ground { pool, migration: app.migration("people").expect("registered"), fenced_begin }
+}
+
+async fn go_live(database: &Database) -> MigrationState {
+    let name = definition().name;
+    loop {
+        let state = database.migration(&name).await.expect("registered");
+        if state.stage == Stage::Live {
+            return state;
+        }
+        let change = StageChange {
+            migration: &name,
+            from_epoch: state.epoch,
+            from: state.stage,
+            to: state.stage.next().expect("live comes later"),
+            voids_run: false,
+            actor: "bench",
+            reason: "",
+        };
+        database.append_epoch(change).await.expect("appended");
+        database.close_epoch(&name, state.epoch, Duration::from_secs(5)).await.expect("closed");
+    }
+}
+
+fn definition() -> Definition {
+    let side = |table: &str, key: &str| SideTable {
+        table: table.parse().expect("a table name"),
+        key: vec![key.parse().expect("an identifier")],
+    };
+    Definition {
+        name: "people".parse().expect("a name"),
+        read_flag: "read_people_v2".parse().expect("a flag key"),
+        legacy: side("people", "id"),
+        legacy_columns: Vec::new(),
+        new: side("people_v2", "person_id"),
+        mapping: "select id as person_id, name from people".to_owned(),
+        backfill: BackfillOptions { batch_size: None, delay: None },
+        gates: GateOptions::default(),
+    }
+}

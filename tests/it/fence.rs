@@ -1,0 +1,169 @@
+//! The fence: an epoch closes only behind its writers, and nobody writes in a closed one.
+
+use std::time::Duration;
+
+use crossfade::{Engine, Flags, Stage};
+use crossfade_core::{Epoch, ToKey};
+use crossfade_store::{ControlStore, EnterError, Entry, FencedStore, StageChange, StoreErrorKind};
+
+use crate::support::{Bench, TestDatabase, WAIT, definition, engines, put};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_in_flight_keeps_its_epoch_open() {
+    let test = TestDatabase::create(Engine::Postgres, "in_flight").await;
+    let bench = Bench::new(test.open().await).await;
+    let state = bench.state().await;
+    let (name, key) = (&state.definition.name, 1i64.to_key());
+    let entry = Entry { migration: name, epoch: state.epoch, key: &key };
+    let writer = bench.db.enter(entry).await.expect("the epoch is open");
+    bench.append(Stage::DeleteOnly).await;
+
+    let short = Duration::from_millis(200);
+    let error = bench.db.close_epoch(name, state.epoch, short).await.expect_err("it is held");
+    assert_eq!(error.kind, StoreErrorKind::LockTimeout);
+    assert!(bench.state().await.previous_open);
+    let holders = bench.db.epoch_holders(name, state.epoch).await.expect("holders");
+    assert_eq!(holders.len(), 1, "{holders:?}");
+    assert!(holders[0].description.contains("idle in transaction"), "{holders:?}");
+
+    bench.db.commit(writer).await.expect("the writer commits in its epoch");
+    bench.db.close_epoch(name, state.epoch, short).await.expect("nobody holds it now");
+    assert!(!bench.state().await.previous_open);
+    test.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_enters_a_closed_epoch() {
+    engines("closed", async |db, _| {
+        let bench = Bench::new(db).await;
+        let before = bench.state().await;
+        bench.go(Stage::DeleteOnly).await;
+        let key = 1i64.to_key();
+        let entry = Entry { migration: &before.definition.name, epoch: before.epoch, key: &key };
+        let error = bench.db.enter(entry).await.expect_err("the epoch is closed");
+        assert!(matches!(error, EnterError::Closed), "{error:?}");
+        let unknown = Entry { epoch: Epoch::new(99), ..entry };
+        assert!(matches!(bench.db.enter(unknown).await, Err(EnterError::Closed)));
+        // The connection that was refused is usable again.
+        let now = Entry { epoch: before.epoch.next(), ..entry };
+        bench.db.rollback(bench.db.enter(now).await.expect("the newest epoch is open")).await;
+    })
+    .await;
+}
+
+/// Between the closer's wait for its lock and its commit, a writer of that epoch is turned away at
+/// once. Queueing instead would let it read the epoch as it stood before, or stand in the way of
+/// those behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_close_turns_late_writers_away_at_once() {
+    let test = TestDatabase::create(Engine::Postgres, "pending").await;
+    let bench = Bench::new(test.open().await).await;
+    let state = bench.state().await;
+    let (name, key) = (state.definition.name.clone(), 1i64.to_key());
+    let entry = Entry { migration: &name, epoch: state.epoch, key: &key };
+    let writer = bench.db.enter(entry).await.expect("the epoch is open");
+    bench.append(Stage::DeleteOnly).await;
+    let closing = tokio::spawn({
+        let (bench, name) = (bench.clone(), name.clone());
+        async move { bench.db.close_epoch(&name, state.epoch, WAIT).await }
+    });
+    crate::support::eventually("the closer waits for its lock", async || {
+        bench.sessions_waiting().await == 1
+    })
+    .await;
+
+    let other = 2i64.to_key();
+    let late = tokio::time::timeout(WAIT, bench.db.enter(Entry { key: &other, ..entry })).await;
+    assert!(matches!(late, Ok(Err(EnterError::Closed))), "{late:?}");
+    let next = Entry { epoch: state.epoch.next(), key: &other, ..entry };
+    let next = bench.db.enter(next).await.expect("writers of the next epoch never wait");
+    bench.db.rollback(next).await;
+
+    bench.db.commit(writer).await.expect("the first writer commits");
+    closing.await.expect("the closer ends").expect("the epoch closes");
+    test.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrapped_write_follows_the_stage_by_itself() {
+    engines("follows", async |db, _| {
+        let bench = Bench::new(db).await;
+        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let migration = app.migration("people").expect("registered");
+        put(&migration, 1, "off").await.expect("written");
+        bench.expect(1, Some("off"), None).await;
+        // The handle still believes in the stage before each of these.
+        bench.go(Stage::DualWrite).await;
+        put(&migration, 1, "dual").await.expect("written");
+        bench.expect(1, Some("dual"), Some("dual")).await;
+        bench.go(Stage::Complete).await;
+        put(&migration, 1, "complete").await.expect("written");
+        bench.expect(1, Some("dual"), Some("complete")).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_operators_exactly_one_wins() {
+    engines("operators", async |db, _| {
+        let bench = Bench::new(db).await;
+        let name = definition().name;
+        let change = |actor: &'static str| StageChange {
+            migration: &name,
+            from_epoch: Epoch::new(1),
+            from: Stage::Off,
+            to: Stage::DeleteOnly,
+            voids_run: false,
+            actor,
+            reason: "",
+        };
+        let (one, two) =
+            tokio::join!(bench.db.append_epoch(change("a")), bench.db.append_epoch(change("b")));
+        let kinds = [one, two].map(|result| result.map_err(|error| error.kind));
+        assert!(kinds.contains(&Ok(Epoch::new(2))), "{kinds:?}");
+        assert!(kinds.contains(&Err(StoreErrorKind::Conflict)), "{kinds:?}");
+        let trail = bench.db.audit_trail(10).await.expect("audit");
+        assert_eq!(trail.iter().filter(|record| record.action == "stage").count(), 1);
+        assert!(trail.iter().all(|record| record.intact), "{trail:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_most_two_epochs_are_open() {
+    engines("two_open", async |db, _| {
+        let bench = Bench::new(db).await;
+        let state = bench.append(Stage::DeleteOnly).await;
+        assert!(state.previous_open);
+        let change = StageChange {
+            migration: &state.definition.name,
+            from_epoch: state.epoch,
+            from: state.stage,
+            to: Stage::DualWrite,
+            voids_run: false,
+            actor: "test",
+            reason: "",
+        };
+        let error = bench.db.append_epoch(change).await.expect_err("epoch 1 is open");
+        assert_eq!(error.kind, StoreErrorKind::Conflict);
+        assert!(error.to_string().contains("still open"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_line_of_the_audit_trail_is_seen() {
+    engines("audit", async |db, _| {
+        let bench = Bench::new(db).await;
+        bench.go(Stage::Live).await;
+        bench.sql("update crossfade_audit set reason = 'another' where seq = 2").await;
+        let trail = bench.db.audit_trail(10).await.expect("audit");
+        let broken: Vec<i64> =
+            trail.iter().filter(|record| !record.intact).map(|record| record.seq).collect();
+        assert_eq!(broken, [2]);
+        bench.sql("delete from crossfade_audit where seq = 3").await;
+        let trail = bench.db.audit_trail(10).await.expect("audit");
+        assert!(trail.iter().any(|record| record.seq == 4 && !record.intact), "{trail:?}");
+    })
+    .await;
+}

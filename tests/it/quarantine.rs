@@ -1,0 +1,99 @@
+//! New's refusal: quarantine in `dual_write`, an error from `live` on.
+
+use crossfade::{Flags, Migration, Side, Stage, WriteError};
+use crossfade_store::ControlStore;
+
+use crate::support::{Bench, definition, delete, engines, eventually, put, read_side};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_dual_write_legacy_is_written_alone_and_the_key_is_marked() {
+    engines("quarantine", async |db, _| {
+        let bench = Bench::new(db).await;
+        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let migration = app.migration("people").expect("registered");
+        bench.go(Stage::DualWrite).await;
+        put(&migration, 1, "good").await.expect("written");
+        put(&migration, 1, "bad").await.expect("New's refusal is not the caller's");
+        bench.expect(1, Some("bad"), Some("good")).await;
+        let marks = bench.db.quarantine(&definition().name, 10).await.expect("marks");
+        assert_eq!(marks.len(), 1);
+        assert_eq!(marks[0].0, "1");
+        assert!(marks[0].1.to_lowercase().contains("check"), "{marks:?}");
+
+        // The next full write that New accepts clears the mark, once this instance knows of it.
+        knows_mark(&migration, "1").await;
+        put(&migration, 1, "fine").await.expect("written");
+        bench.expect(1, Some("fine"), Some("fine")).await;
+        assert_eq!(bench.db.quarantine(&definition().name, 10).await.expect("marks"), []);
+
+        // So does a delete.
+        put(&migration, 2, "bad").await.expect("written");
+        knows_mark(&migration, "2").await;
+        delete(&migration, 2).await.expect("deleted");
+        bench.expect(2, None, None).await;
+        assert_eq!(bench.db.quarantine(&definition().name, 10).await.expect("marks"), []);
+    })
+    .await;
+}
+
+async fn knows_mark(migration: &Migration, key: &str) {
+    eventually("the mark is known", async || migration.state().quarantined.contains(key)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_live_on_it_is_both_or_neither() {
+    engines("both_or_neither", async |db, _| {
+        let bench = Bench::new(db).await;
+        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let migration = app.migration("people").expect("registered");
+        for stage in [Stage::Live, Stage::RampDown] {
+            bench.go(stage).await;
+            put(&migration, 1, "good").await.expect("written");
+            let error = put(&migration, 1, "bad").await.expect_err("New refuses");
+            assert!(matches!(error, WriteError::New(_)), "{error:?}");
+            bench.expect(1, Some("good"), Some("good")).await;
+        }
+        assert_eq!(bench.db.quarantine(&definition().name, 10).await.expect("marks"), []);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marked_key_is_read_from_legacy() {
+    engines("marked_read", async |db, _| {
+        let bench = Bench::new(db).await;
+        let app = bench.app(&Flags::forced([("read_people_v2", true)])).await;
+        let migration = app.migration("people").expect("registered");
+        bench.go(Stage::DualWrite).await;
+        put(&migration, 1, "bad").await.expect("written");
+        bench.go(Stage::Live).await;
+        eventually("the stage is known", async || {
+            let state = migration.state();
+            state.stage == Stage::Live && !state.previous_open
+        })
+        .await;
+        assert_eq!(read_side(&migration, 1).await.expect("read"), Side::Legacy);
+        assert_eq!(read_side(&migration, 2).await.expect("read"), Side::New);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_delete_only_new_loses_the_row_and_gains_none() {
+    engines("delete_only", async |db, _| {
+        let bench = Bench::new(db).await;
+        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let migration = app.migration("people").expect("registered");
+        bench.go(Stage::DeleteOnly).await;
+        // As an instance in `dual_write` may have left it.
+        bench.new_side().put(1, "theirs").await.expect("put");
+        bench.new_side().put(2, "theirs").await.expect("put");
+        put(&migration, 1, "ours").await.expect("written");
+        bench.expect(1, Some("ours"), None).await;
+        delete(&migration, 2).await.expect("deleted");
+        bench.expect(2, None, None).await;
+        put(&migration, 3, "ours").await.expect("written");
+        bench.expect(3, Some("ours"), None).await;
+    })
+    .await;
+}

@@ -1,0 +1,213 @@
+//! A test's workbench: the migration `people`, its stages, and an application around it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crossfade::{Crossfade, Database, Flags, Migration, Options, Stage, WriteError};
+use crossfade_core::{BackfillOptions, Definition, GateOptions, MigrationState, SideTable};
+use crossfade_store::{ControlStore, StageChange};
+use sqlx::AssertSqlSafe;
+
+use super::{People, PeopleError, Side};
+
+/// How long a test waits for a condition before it fails.
+pub(crate) const WAIT: Duration = Duration::from_secs(20);
+
+/// Tables, control tables and one registered migration in stage `off`.
+#[derive(Clone, Debug)]
+pub(crate) struct Bench {
+    pub(crate) db: Database,
+}
+
+const TABLES: [&str; 2] = [
+    "create table people (id bigint primary key, name text not null)",
+    "create table people_v2 (person_id bigint primary key, name text not null, \
+     check (name <> 'bad'))",
+];
+
+pub(crate) fn definition() -> Definition {
+    let side = |table: &str, key: &str| SideTable {
+        table: table.parse().unwrap(),
+        key: vec![key.parse().unwrap()],
+    };
+    Definition {
+        name: "people".parse().unwrap(),
+        read_flag: "read_people_v2".parse().unwrap(),
+        legacy: side("people", "id"),
+        legacy_columns: Vec::new(),
+        new: side("people_v2", "person_id"),
+        mapping: "select id as person_id, name from people".to_owned(),
+        backfill: BackfillOptions { batch_size: None, delay: Some(Duration::ZERO) },
+        gates: GateOptions {
+            bake_time: Duration::ZERO,
+            quiet_time: Duration::ZERO,
+            invertible: true,
+        },
+    }
+}
+
+impl Bench {
+    pub(crate) async fn new(db: Database) -> Self {
+        let bench = Self { db };
+        for table in TABLES {
+            bench.sql(table).await;
+        }
+        bench.db.install(false).await.expect("control tables");
+        bench.db.register(&definition(), "test").await.expect("registration");
+        bench
+    }
+
+    /// Runs one statement outside Crossfade.
+    pub(crate) async fn sql(&self, sql: &str) {
+        let sql = AssertSqlSafe(sql);
+        if let Some(pool) = self.db.postgres() {
+            sqlx::raw_sql(sql).execute(pool).await.expect("the statement runs");
+        } else if let Some(pool) = self.db.sqlite() {
+            sqlx::raw_sql(sql).execute(pool).await.expect("the statement runs");
+        }
+    }
+
+    pub(crate) async fn state(&self) -> MigrationState {
+        self.db.migration(&definition().name).await.expect("the migration is registered")
+    }
+
+    /// Appends the next epoch without asking a gate.
+    pub(crate) async fn append(&self, to: Stage) -> MigrationState {
+        let state = self.state().await;
+        let change = StageChange {
+            migration: &state.definition.name,
+            from_epoch: state.epoch,
+            from: state.stage,
+            to,
+            voids_run: to < state.stage,
+            actor: "test",
+            reason: "test",
+        };
+        self.db.append_epoch(change).await.expect("the epoch is appended");
+        self.state().await
+    }
+
+    /// Goes to a stage, closing each epoch on the way, without asking a gate.
+    pub(crate) async fn go(&self, to: Stage) -> MigrationState {
+        loop {
+            let state = self.state().await;
+            if state.stage == to {
+                return state;
+            }
+            let next = if state.stage < to { state.stage.next() } else { state.stage.previous() };
+            self.append(next.expect("a neighbour")).await;
+            self.db
+                .close_epoch(&state.definition.name, state.epoch, WAIT)
+                .await
+                .expect("the epoch before closes");
+        }
+    }
+
+    /// An application around the pair, with forced flags and its own view of the stage.
+    pub(crate) async fn app(&self, flags: &Flags) -> Crossfade {
+        Crossfade::builder_on(self.db.clone())
+            .flags(flags.clone())
+            .options(Options::default())
+            .build()
+            .await
+            .expect("the application starts")
+    }
+
+    pub(crate) fn legacy(&self) -> People {
+        People::legacy(&self.db)
+    }
+
+    pub(crate) fn new_side(&self) -> People {
+        People::new(&self.db)
+    }
+
+    /// How many sessions of this PostgreSQL database wait for a lock.
+    pub(crate) async fn sessions_waiting(&self) -> i64 {
+        sqlx::query_scalar(
+            "select count(*) from pg_stat_activity \
+             where datname = current_database() and wait_event_type = 'Lock'",
+        )
+        .fetch_one(self.db.postgres().expect("PostgreSQL"))
+        .await
+        .expect("pg_stat_activity")
+    }
+
+    /// A read of New whose future owns what it needs.
+    pub(crate) fn new_side_owned_get(
+        &self,
+        id: i64,
+    ) -> impl Future<Output = Result<Option<String>, PeopleError>> + use<> {
+        let new = self.new_side();
+        async move { new.get(id).await }
+    }
+
+    /// Asserts what both sides hold for a key.
+    #[track_caller]
+    pub(crate) fn expect(
+        &self,
+        id: i64,
+        legacy: Option<&str>,
+        new: Option<&str>,
+    ) -> impl Future<Output = ()> {
+        let place = std::panic::Location::caller();
+        let (legacy, new) = (legacy.map(str::to_owned), new.map(str::to_owned));
+        async move {
+            let found = (
+                self.legacy().get(id).await.expect("Legacy answers"),
+                self.new_side().get(id).await.expect("New answers"),
+            );
+            assert_eq!(found, (legacy, new), "(legacy, new) of key {id}, asked at {place}");
+        }
+    }
+}
+
+/// A wrapped put, as an application writes it.
+pub(crate) async fn put(
+    migration: &Migration,
+    id: i64,
+    name: &str,
+) -> Result<u64, WriteError<PeopleError>> {
+    migration
+        .write(
+            &id,
+            |tx| async move { People::legacy(tx).put(id, name).await },
+            |tx| async move { People::new(tx).put(id, name).await },
+        )
+        .await
+}
+
+/// A wrapped delete.
+pub(crate) async fn delete(migration: &Migration, id: i64) -> Result<u64, WriteError<PeopleError>> {
+    migration
+        .write(
+            &id,
+            |tx| async move { People::legacy(tx).delete(id).await },
+            |tx| async move { People::new(tx).delete(id).await },
+        )
+        .await
+}
+
+/// A wrapped read that says which side answered.
+pub(crate) async fn read_side(
+    migration: &Migration,
+    id: i64,
+) -> Result<Side, crossfade::ReadError<PeopleError>> {
+    migration.read(&id, || async { Ok(Side::Legacy) }, || async { Ok(Side::New) }).await
+}
+
+/// Asks until the answer is yes; fails after [`WAIT`].
+pub(crate) async fn eventually<F, Fut>(what: &str, mut ask: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let asking = async {
+        let mut turns = tokio::time::interval(Duration::from_millis(10));
+        while !ask().await {
+            turns.tick().await;
+        }
+    };
+    tokio::time::timeout(WAIT, asking)
+        .await
+        .unwrap_or_else(|_| panic!("still not after {WAIT:?}: {what}"));
+}

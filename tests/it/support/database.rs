@@ -1,0 +1,108 @@
+//! A fresh database per test: dropped on success, kept on failure.
+
+use std::future::Future;
+use std::str::FromStr;
+
+use crossfade_sql::{Database, Engine};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Executor};
+use tempfile::TempDir;
+
+/// Names the server that `cargo xtask test` started.
+const URL: &str = "CROSSFADE_TEST_POSTGRES_URL";
+
+/// A database of a test's own.
+pub(crate) struct TestDatabase {
+    pub(crate) engine: Engine,
+    pub(crate) url: String,
+    folder: Option<TempDir>,
+    name: String,
+}
+
+fn server() -> String {
+    std::env::var(URL).unwrap_or_else(|_| {
+        panic!("{URL} is not set; run the tests with `cargo xtask test`, which starts a server")
+    })
+}
+
+impl TestDatabase {
+    /// Makes one.
+    pub(crate) async fn create(engine: Engine, test: &str) -> Self {
+        let name = format!("t_{test}_{:08x}", rand::random::<u32>());
+        match engine {
+            Engine::Postgres => {
+                let admin = PgPool::connect(&server()).await.expect("the test server answers");
+                admin
+                    .execute(AssertSqlSafe(format!("create database {name}")))
+                    .await
+                    .expect("a database can be made");
+                let (base, _) = server().rsplit_once('/').map(own).expect("the URL has a path");
+                Self { engine, url: format!("{base}/{name}"), folder: None, name }
+            }
+            Engine::Sqlite => {
+                let folder = tempfile::tempdir().expect("a folder can be made");
+                let url = format!("sqlite://{}", folder.path().join("test.db").display());
+                Self { engine, url, folder: Some(folder), name }
+            }
+        }
+    }
+
+    /// Opens it with a pool of Crossfade's own making.
+    pub(crate) async fn open(&self) -> Database {
+        Database::connect(&self.url).await.expect("the test database opens")
+    }
+
+    /// Opens a PostgreSQL database with a pool of exactly `connections`.
+    pub(crate) async fn open_postgres(&self, connections: u32) -> Database {
+        let options = PgConnectOptions::from_str(&self.url).expect("the URL is one of PostgreSQL");
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .connect_with(options)
+            .await
+            .expect("the test database opens");
+        Database::open(pool).await.expect("the test database opens")
+    }
+
+    /// Drops it.
+    pub(crate) async fn drop(self) {
+        match self.engine {
+            Engine::Postgres => {
+                let admin = PgPool::connect(&server()).await.expect("the test server answers");
+                admin
+                    .execute(AssertSqlSafe(format!("drop database {} with (force)", self.name)))
+                    .await
+                    .expect("the test's own database can be dropped");
+            }
+            Engine::Sqlite => drop(self.folder),
+        }
+    }
+}
+
+fn own((left, right): (&str, &str)) -> (String, String) {
+    (left.to_owned(), right.to_owned())
+}
+
+/// Runs a test on each engine of this build, each time with a fresh database. A database whose
+/// test failed is kept, and its URL printed with the failure.
+pub(crate) async fn engines<F, Fut>(test: &str, body: F)
+where
+    F: Fn(Database, String) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    for engine in Engine::ALL {
+        let database = TestDatabase::create(*engine, test).await;
+        let keep = KeepOnPanic(&database);
+        body(database.open().await, database.url.clone()).await;
+        std::mem::forget(keep);
+        database.drop().await;
+    }
+}
+
+struct KeepOnPanic<'a>(&'a TestDatabase);
+
+impl Drop for KeepOnPanic<'_> {
+    #[expect(clippy::print_stderr, reason = "a failed test says where its database is")]
+    fn drop(&mut self) {
+        eprintln!("failed on {}; database: {}", self.0.engine, self.0.url);
+    }
+}

@@ -1,0 +1,9 @@
+//! What the tests share: fresh databases, a small migration, stage changes, waiting on conditions.
+
+mod bench;
+mod database;
+mod people;
+
+pub(crate) use bench::{Bench, WAIT, definition, delete, eventually, put, read_side};
+pub(crate) use database::{TestDatabase, engines};
+pub(crate) use people::{People, PeopleError, Side};
