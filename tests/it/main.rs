@@ -1,7 +1,11 @@
 //! Integration tests against real databases: SQLite, and a throw-away PostgreSQL that
 //! `cargo xtask test` starts and names in `CROSSFADE_TEST_POSTGRES_URL`.
 
+mod backfill_kill;
+mod backfill_race;
+mod bad_input;
 mod cancel;
+mod command_line;
 mod fence;
 mod key_order;
 mod quarantine;

@@ -1,9 +1,11 @@
 //! What the tests share: fresh databases, a small migration, stage changes, waiting on conditions.
 
 mod bench;
+mod cli;
 mod database;
 mod people;
 
 pub(crate) use bench::{Bench, WAIT, definition, delete, eventually, put, read_side};
+pub(crate) use cli::{Answer, Project};
 pub(crate) use database::{TestDatabase, engines};
 pub(crate) use people::{People, PeopleError, Side};

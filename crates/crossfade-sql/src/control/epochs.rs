@@ -1,0 +1,182 @@
+//! Appending and closing epochs.
+
+use std::time::Duration;
+
+use crossfade_core::{Epoch, MigrationName, epoch_lock_id};
+use crossfade_store::{AuditEntry, EpochHolder, StageChange, StoreError, StoreErrorKind};
+
+use super::append_audit;
+use crate::error::Doing;
+use crate::fence::announce;
+use crate::value::args;
+use crate::{Database, Engine};
+
+/// Appends an epoch. The row of the migration is locked first, so of two operators exactly one
+/// still finds the epoch that its decision was made in.
+pub(super) async fn append(
+    database: &Database,
+    change: StageChange<'_>,
+) -> Result<Epoch, StoreError> {
+    let doing = "failed to change the stage";
+    let engine = database.engine();
+    let name = change.migration.as_str();
+    let mut session = database.begin().await.doing(doing)?;
+    let lock = format!(
+        "select name from crossfade_migrations where name = $1{}",
+        engine.for_update()
+    );
+    session.execute(&lock, args![name]).await.doing(doing)?;
+    let rows = session
+        .fetch(
+            "select epoch, stage from crossfade_epochs \
+             where migration = $1 and closed_ms is null order by epoch desc",
+            args![name],
+        )
+        .await
+        .doing(doing)?;
+    let newest = rows.first().map(|row| (row.int(0), row.text(1))).unwrap_or_default();
+    let conflict = if newest != (change.from_epoch.get(), change.from.as_str().to_owned()) {
+        Some(format!("migration `{name}` went to `{}` in the meantime", newest.1))
+    } else if rows.len() > 1 {
+        Some(format!("the epoch before {} is still open", newest.0))
+    } else {
+        None
+    };
+    if let Some(message) = conflict {
+        session.rollback().await;
+        let error = StoreError::new(StoreErrorKind::Conflict, message);
+        return Err(error.with_hint(format!("look at `crossfade status {name}` and decide anew")));
+    }
+    let epoch = change.from_epoch.next();
+    let sql = format!(
+        "insert into crossfade_epochs (migration, epoch, stage, opened_ms) \
+         values ($1, $2, $3, {})",
+        engine.now_ms()
+    );
+    session.execute(&sql, args![name, epoch.get(), change.to.as_str()]).await.doing(doing)?;
+    if change.voids_run {
+        session
+            .execute(
+                "update crossfade_runs set state = 'void' \
+                 where migration = $1 and state <> 'void'",
+                args![name],
+            )
+            .await
+            .doing(doing)?;
+    }
+    let entry = AuditEntry {
+        action: "stage",
+        subject: name,
+        from: change.from.as_str(),
+        to: change.to.as_str(),
+        actor: change.actor,
+        reason: change.reason,
+    };
+    append_audit(engine, &mut session, entry).await.doing(doing)?;
+    announce(engine, &mut session).await?;
+    session.commit_or(doing).await?;
+    Ok(epoch)
+}
+
+/// Closes an epoch under its exclusive lock, which is had only once every writer has left.
+pub(super) async fn close(
+    database: &Database,
+    migration: &MigrationName,
+    epoch: Epoch,
+    lock_timeout: Duration,
+) -> Result<(), StoreError> {
+    let doing = "failed to close the epoch before";
+    let engine = database.engine();
+    let mut session = database.begin().await.doing(doing)?;
+    match engine {
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            let limit = format!("set local lock_timeout = {}", lock_timeout.as_millis().max(1));
+            session.execute(&limit, args![]).await.doing(doing)?;
+            let lock = epoch_lock_id(&database.inner.namespace, migration, epoch);
+            session
+                .fetch("select pg_advisory_xact_lock($1)::text", args![lock])
+                .await
+                .doing(doing)?;
+        }
+        // `begin immediate` has waited for the writer that was in flight.
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let _ = lock_timeout;
+        }
+    }
+    let sql = format!(
+        "update crossfade_epochs set closed_ms = {} \
+         where migration = $1 and epoch = $2 and closed_ms is null",
+        engine.now_ms()
+    );
+    session.execute(&sql, args![migration.as_str(), epoch.get()]).await.doing(doing)?;
+    announce(engine, &mut session).await?;
+    session.commit_or(doing).await
+}
+
+/// The sessions that share the epoch's lock.
+pub(super) async fn holders(
+    database: &Database,
+    migration: &MigrationName,
+    epoch: Epoch,
+) -> Result<Vec<EpochHolder>, StoreError> {
+    match database.engine() {
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            let doing = "failed to look up who holds the epoch";
+            let lock = epoch_lock_id(&database.inner.namespace, migration, epoch).cast_unsigned();
+            let mut session = database.session().await.doing(doing)?;
+            // A 64-bit advisory lock shows its halves as classid and objid.
+            let rows = session
+                .fetch(
+                    "select l.pid::bigint, concat_ws(', ', nullif(a.application_name, ''), \
+                       'user ' || a.usename, 'from ' || coalesce(host(a.client_addr), 'socket'), \
+                       a.state, 'transaction open for ' || \
+                       round(extract(epoch from clock_timestamp() - a.xact_start), 1) || ' s') \
+                     from pg_locks l join pg_stat_activity a on a.pid = l.pid \
+                     where l.locktype = 'advisory' and l.granted and l.objsubid = 1 \
+                       and l.database = (select oid from pg_database \
+                                         where datname = current_database()) \
+                       and l.classid::bigint = $1 and l.objid::bigint = $2 \
+                     order by a.xact_start",
+                    args![(lock >> 32).cast_signed(), (lock & 0xffff_ffff).cast_signed()],
+                )
+                .await
+                .doing(doing)?;
+            Ok(rows
+                .iter()
+                .map(|row| EpochHolder { pid: row.int(0), description: row.text(1) })
+                .collect())
+        }
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let _ = (migration, epoch);
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Ends a session.
+pub(super) async fn terminate(
+    database: &Database,
+    holder: &EpochHolder,
+) -> Result<(), StoreError> {
+    match database.engine() {
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            let doing = "failed to end the session that holds the epoch";
+            let mut session = database.session().await.doing(doing)?;
+            session
+                .fetch("select pg_terminate_backend($1::int)::text", args![holder.pid])
+                .await
+                .doing(doing)?;
+            Ok(())
+        }
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let _ = holder;
+            Err(StoreError::new(StoreErrorKind::Invalid, "SQLite has no sessions to end"))
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Migrations and their current states.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crossfade_core::{Definition, Epoch, MigrationName, MigrationState, Stage};
+use crossfade_store::{AuditEntry, Registration, StoreError, StoreErrorKind};
+
+use super::append_audit;
+use crate::Database;
+use crate::definition_json::{from_json, to_json};
+use crate::error::Doing;
+use crate::fence::announce;
+use crate::value::args;
+
+const READING: &str = "failed to read the control tables";
+
+/// The states of all migrations, or of one.
+pub(super) async fn load(
+    database: &Database,
+    name: Option<&MigrationName>,
+) -> Result<Vec<MigrationState>, StoreError> {
+    let mut session = database.session().await.doing(READING)?;
+    let name = name.map(|name| name.as_str().to_owned());
+    // One statement, so that stage, epochs and marks belong to one moment.
+    let rows = session
+        .fetch(
+            "select m.name, m.definition, e.epoch, e.stage, \
+               (select count(*) from crossfade_epochs o \
+                where o.migration = m.name and o.epoch < e.epoch and o.closed_ms is null), \
+               q.key \
+             from crossfade_migrations m \
+             join crossfade_epochs e on e.migration = m.name and e.epoch = \
+               (select max(epoch) from crossfade_epochs n where n.migration = m.name) \
+             left join crossfade_quarantine q on q.migration = m.name \
+             where cast($1 as text) is null or m.name = $1 \
+             order by m.name",
+            args![name],
+        )
+        .await
+        .doing(READING)?;
+    let mut states: BTreeMap<String, MigrationState> = BTreeMap::new();
+    for row in rows {
+        let mark = row.opt_text(5);
+        let name = row.text(0);
+        if let Some(state) = states.get_mut(&name) {
+            state.quarantined.extend(mark);
+            continue;
+        }
+        let stage = row.text(3);
+        let state = MigrationState {
+            definition: from_json(&row.text(1))?,
+            epoch: Epoch::new(row.int(2)),
+            stage: stage.parse::<Stage>().map_err(|error| {
+                StoreError::new(StoreErrorKind::Invalid, "a stored stage cannot be read")
+                    .with_source(error)
+                    .with_hint("a newer version of Crossfade may have written it")
+            })?,
+            previous_open: row.int(4) > 0,
+            quarantined: BTreeSet::from_iter(mark),
+        };
+        states.insert(name, state);
+    }
+    Ok(states.into_values().collect())
+}
+
+/// The error for a name that is not there, with the names that are.
+pub(super) async fn unknown(
+    database: &Database,
+    name: &MigrationName,
+) -> Result<StoreError, StoreError> {
+    let mut session = database.session().await.doing(READING)?;
+    let rows = session
+        .fetch("select name from crossfade_migrations order by name", args![])
+        .await
+        .doing(READING)?;
+    let known: Vec<String> = rows.iter().map(|row| row.text(0)).collect();
+    let hint = if known.is_empty() {
+        format!("no migration is registered yet; run `crossfade expand {name}`")
+    } else {
+        format!("known: {}; a new one is registered by `crossfade expand`", known.join(", "))
+    };
+    let error = StoreError::new(StoreErrorKind::NotFound, format!("unknown migration `{name}`"));
+    Ok(error.with_hint(hint))
+}
+
+/// Records a migration. See the port.
+pub(super) async fn register(
+    database: &Database,
+    definition: &Definition,
+    actor: &str,
+) -> Result<Registration, StoreError> {
+    let doing = "failed to register the migration";
+    let engine = database.engine();
+    let name = definition.name.as_str();
+    let mut session = database.begin().await.doing(doing)?;
+    let inserted = session
+        .execute(
+            &format!(
+                "insert into crossfade_migrations (name, definition, created_ms) \
+                 values ($1, $2, {}) on conflict (name) do nothing",
+                engine.now_ms()
+            ),
+            args![name, to_json(definition)],
+        )
+        .await
+        .doing(doing)?;
+    if inserted == 1 {
+        let sql = format!(
+            "insert into crossfade_epochs (migration, epoch, stage, opened_ms) \
+             values ($1, 1, $2, {})",
+            engine.now_ms()
+        );
+        session.execute(&sql, args![name, Stage::Off.as_str()]).await.doing(doing)?;
+    } else {
+        let sql = format!(
+            "select m.definition, (select stage from crossfade_epochs e \
+             where e.migration = m.name order by epoch desc limit 1) \
+             from crossfade_migrations m where m.name = $1{}",
+            engine.for_update()
+        );
+        let row = session.fetch_one(&sql, args![name]).await.doing(doing)?;
+        let (stored, stage) = row.map(|row| (row.text(0), row.text(1))).unwrap_or_default();
+        let stored = from_json(&stored)?;
+        if stored == *definition {
+            session.rollback().await;
+            return Ok(Registration::Unchanged);
+        }
+        if stage != Stage::Off.as_str() && !stored.moves_like(definition) {
+            session.rollback().await;
+            let error = StoreError::new(
+                StoreErrorKind::Conflict,
+                format!("migration `{name}` is in `{stage}` and its manifest moves rows differently"),
+            );
+            return Err(error.with_hint(format!(
+                "tables, keys, mapping and read flag may change in `off` only; step back with \
+                 `crossfade stage {name} …` or restore the manifest"
+            )));
+        }
+        session
+            .execute(
+                "update crossfade_migrations set definition = $2 where name = $1",
+                args![name, to_json(definition)],
+            )
+            .await
+            .doing(doing)?;
+    }
+    let registration =
+        if inserted == 1 { Registration::Created } else { Registration::Updated };
+    let entry = AuditEntry {
+        action: "register",
+        subject: name,
+        from: "",
+        to: if inserted == 1 { "created" } else { "updated" },
+        actor,
+        reason: "",
+    };
+    append_audit(engine, &mut session, entry).await.doing(doing)?;
+    announce(engine, &mut session).await?;
+    session.commit_or(doing).await?;
+    Ok(registration)
+}

@@ -1,0 +1,236 @@
+//! The handle on a database: its pool and what is known of it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crossfade_core::{Definition, MigrationName};
+use crossfade_store::StoreError;
+#[cfg(feature = "postgres")]
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+#[cfg(feature = "sqlite")]
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
+use tokio::sync::Semaphore;
+
+use crate::changes::Watcher;
+use crate::error::{Doing, unknown_engine};
+use crate::shape::Shape;
+
+/// A database engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// PostgreSQL 14 and later.
+    #[cfg(feature = "postgres")]
+    Postgres,
+    /// SQLite 3.39 and later; the bundled one is newer.
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+}
+
+impl Engine {
+    /// The engines of this build.
+    pub const ALL: &[Self] = &[
+        #[cfg(feature = "postgres")]
+        Self::Postgres,
+        #[cfg(feature = "sqlite")]
+        Self::Sqlite,
+    ];
+
+    /// Its name, as in `expand.NAME.sql`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => "postgres",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Pool {
+    #[cfg(feature = "postgres")]
+    Postgres(PgPool),
+    #[cfg(feature = "sqlite")]
+    Sqlite(SqlitePool),
+}
+
+/// A database that holds both sides and Crossfade's control tables. Cheap to clone.
+///
+/// It implements every port of `crossfade-store`.
+#[derive(Clone)]
+pub struct Database {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) pool: Pool,
+    /// The schema that unqualified names resolve to, so that fences of different schemas of one
+    /// database do not wait for each other.
+    pub(crate) namespace: String,
+    /// SQLite has one writer at a time. Queueing here is fair; its busy handler is not.
+    pub(crate) single_writer: Arc<Semaphore>,
+    pub(crate) shapes: Mutex<HashMap<MigrationName, (Definition, Arc<Shape>)>>,
+    pub(crate) watcher: Watcher,
+    display: String,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("engine", &self.engine())
+            .field("url", &self.inner.display)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Pools that a [`Database`] can be made of.
+#[derive(Clone, Debug)]
+pub struct AnyPool(Pool);
+
+#[cfg(feature = "postgres")]
+impl From<PgPool> for AnyPool {
+    fn from(pool: PgPool) -> Self {
+        Self(Pool::Postgres(pool))
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl From<SqlitePool> for AnyPool {
+    fn from(pool: SqlitePool) -> Self {
+        Self(Pool::Sqlite(pool))
+    }
+}
+
+impl Database {
+    /// Connects to `postgres://…` or `sqlite://…`. A missing SQLite file is created.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid` for a URL of another engine or form, `Unavailable` when nothing answers.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let scheme = url.split(':').next().unwrap_or_default();
+        let pool = match scheme {
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => {
+                let options = PgConnectOptions::from_str(url)
+                    .doing("failed to read the database URL")?
+                    .application_name("crossfade");
+                let pool = PgPoolOptions::new()
+                    .max_connections(16)
+                    .acquire_timeout(Duration::from_secs(10))
+                    .connect_with(options)
+                    .await
+                    .doing("failed to connect to PostgreSQL")?;
+                Pool::Postgres(pool)
+            }
+            #[cfg(feature = "sqlite")]
+            "sqlite" => {
+                let options = SqliteConnectOptions::from_str(url)
+                    .doing("failed to read the database URL")?
+                    .create_if_missing(true)
+                    .foreign_keys(true)
+                    .journal_mode(SqliteJournalMode::Wal);
+                let pool = SqlitePoolOptions::new()
+                    .max_connections(8)
+                    .acquire_timeout(Duration::from_secs(10))
+                    .connect_with(options)
+                    .await
+                    .doing("failed to open the SQLite file")?;
+                Pool::Sqlite(pool)
+            }
+            other => return Err(unknown_engine(other)),
+        };
+        Self::open(AnyPool(pool)).await
+    }
+
+    /// Wraps a pool of the application's own.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Unavailable` when the database does not answer.
+    pub async fn open(pool: impl Into<AnyPool>) -> Result<Self, StoreError> {
+        let AnyPool(pool) = pool.into();
+        let (namespace, display) = match &pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => {
+                let schema: Option<String> = sqlx::query_scalar("select current_schema()::text")
+                    .fetch_one(pool)
+                    .await
+                    .doing("failed to reach PostgreSQL")?;
+                let options = pool.connect_options();
+                let display = format!(
+                    "postgres://{}:{}/{}",
+                    options.get_host(),
+                    options.get_port(),
+                    options.get_database().unwrap_or_default()
+                );
+                (schema.unwrap_or_default(), display)
+            }
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => {
+                let file = pool.connect_options().get_filename().display().to_string();
+                ("main".to_owned(), format!("sqlite://{file}"))
+            }
+        };
+        let watcher = Watcher::new(&pool);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pool,
+                namespace,
+                single_writer: Arc::new(Semaphore::new(1)),
+                shapes: Mutex::default(),
+                watcher,
+                display,
+            }),
+        })
+    }
+
+    /// Its engine.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match &self.inner.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => Engine::Postgres,
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// Where it is, without user name and password.
+    #[must_use]
+    pub fn redacted_url(&self) -> &str {
+        &self.inner.display
+    }
+
+    /// The PostgreSQL pool; `None` on another engine.
+    #[cfg(feature = "postgres")]
+    #[must_use]
+    pub fn postgres(&self) -> Option<&PgPool> {
+        match &self.inner.pool {
+            Pool::Postgres(pool) => Some(pool),
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => None,
+        }
+    }
+
+    /// The SQLite pool; `None` on another engine.
+    #[cfg(feature = "sqlite")]
+    #[must_use]
+    pub fn sqlite(&self) -> Option<&SqlitePool> {
+        match &self.inner.pool {
+            Pool::Sqlite(pool) => Some(pool),
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => None,
+        }
+    }
+}

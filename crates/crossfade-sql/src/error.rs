@@ -1,0 +1,114 @@
+//! From sqlx's errors to those of the ports.
+
+use std::error::Error;
+
+use crossfade_store::{Failure, StoreError, StoreErrorKind};
+
+use crate::Engine;
+
+/// What an sqlx error means for the transaction it happened in.
+pub(crate) fn failure(error: &sqlx::Error) -> Failure {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed => Failure::ConnectionLost,
+        sqlx::Error::Database(database) => match database.code().as_deref() {
+            // PostgreSQL: serialization_failure, deadlock_detected. SQLite: SQLITE_BUSY,
+            // SQLITE_LOCKED, SQLITE_BUSY_SNAPSHOT.
+            Some("40001" | "40P01" | "5" | "6" | "517") => Failure::Transient,
+            // PostgreSQL: connection exceptions and shutdowns.
+            Some(code) if code.len() == 5 && (code.starts_with("08") || code.starts_with("57P")) => {
+                Failure::ConnectionLost
+            }
+            _ => Failure::Refused,
+        },
+        _ => Failure::Refused,
+    }
+}
+
+/// The failure of the first sqlx error in a chain of sources.
+pub(crate) fn failure_in_chain(error: &(dyn Error + 'static)) -> Failure {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(sqlx) = error.downcast_ref::<sqlx::Error>() {
+            return failure(sqlx);
+        }
+        next = error.source();
+    }
+    Failure::Refused
+}
+
+/// Whether the database gave up waiting: for a lock, or for the statement to end.
+pub(crate) fn timed_out(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| matches!(code.as_str(), "55P03" | "57014" | "5" | "6"))
+}
+
+/// The database's own error code.
+pub(crate) fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(|database| database.code()).map(|code| code.into_owned())
+}
+
+/// Whether the statement named a table that is not there.
+fn no_such_table(error: &sqlx::Error) -> bool {
+    let Some(database) = error.as_database_error() else { return false };
+    matches!(database.code().as_deref(), Some("42P01" | "42883"))
+        || database.message().starts_with("no such table: crossfade_")
+}
+
+/// An error of a port: `doing` is a fragment such as "failed to read the control tables".
+pub(crate) fn store_error(doing: &str, error: sqlx::Error) -> StoreError {
+    let (kind, hint) = if no_such_table(&error) {
+        (
+            StoreErrorKind::NotInstalled,
+            Some("run `crossfade init` against this database and schema first"),
+        )
+    } else if timed_out(&error) {
+        (StoreErrorKind::LockTimeout, None)
+    } else if matches!(code(&error).as_deref(), Some("8" | "1032" | "25006")) {
+        (StoreErrorKind::Database, Some("the database is read-only for this user; check its file's rights or the server"))
+    } else {
+        match (failure(&error), &error) {
+            (_, sqlx::Error::PoolTimedOut) => (
+                StoreErrorKind::Unavailable,
+                Some("every connection of the pool is in use, or the database does not answer"),
+            ),
+            (Failure::ConnectionLost, _) => (
+                StoreErrorKind::Unavailable,
+                Some("check that the database runs and that the URL points at it"),
+            ),
+            (Failure::Transient, _) => (StoreErrorKind::Conflict, None),
+            (Failure::Refused, sqlx::Error::Configuration(_)) => (StoreErrorKind::Invalid, None),
+            (Failure::Refused, _) => (StoreErrorKind::Database, None),
+        }
+    };
+    let store = StoreError::new(kind, doing).with_source(error);
+    match hint {
+        Some(hint) => store.with_hint(hint),
+        None => store,
+    }
+}
+
+/// Adds context to an sqlx result.
+pub(crate) trait Doing<T> {
+    /// `doing` is a fragment such as "failed to read the control tables".
+    fn doing(self, doing: &str) -> Result<T, StoreError>;
+}
+
+impl<T> Doing<T> for Result<T, sqlx::Error> {
+    fn doing(self, doing: &str) -> Result<T, StoreError> {
+        self.map_err(|error| store_error(doing, error))
+    }
+}
+
+/// The error of a URL or pool that belongs to no engine this build knows.
+pub(crate) fn unknown_engine(scheme: &str) -> StoreError {
+    let known: Vec<&str> = Engine::ALL.iter().map(|engine| engine.as_str()).collect();
+    StoreError::new(
+        StoreErrorKind::Invalid,
+        format!("database URLs of the form `{scheme}:` are not supported"),
+    )
+    .with_hint(format!("this build knows {}", known.join(" and ")))
+}

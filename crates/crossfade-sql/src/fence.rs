@@ -1,0 +1,165 @@
+//! The fence, and the write transactions that pass it.
+
+use std::error::Error;
+
+use async_trait::async_trait;
+use crossfade_core::{Definition, Epoch, Key, MigrationName, epoch_lock_id, key_lock_id};
+use crossfade_store::{CommitError, EnterError, Entry, Failure, FencedStore, StoreError};
+
+use crate::error::{Doing, code, failure, failure_in_chain, store_error};
+use crate::session::Session;
+use crate::value::{Value, args};
+use crate::{Database, Engine, Tx};
+
+/// SQLSTATE that `crossfade_enter` raises for a closed epoch.
+const CLOSED: &str = "CFF01";
+
+impl Database {
+    /// Begins a write transaction inside the epoch and, where one is given, under the key's lock.
+    ///
+    /// The key's lock orders everything that touches one key even while its row does not exist,
+    /// which a row lock cannot: without it a delete that finds no Legacy row may take away the New
+    /// row of an insert that committed in between.
+    pub(crate) async fn enter_epoch(
+        &self,
+        migration: &MigrationName,
+        epoch: Epoch,
+        key: Option<&Key>,
+    ) -> Result<Session, EnterError> {
+        let doing = "failed to begin a fenced transaction";
+        match self.engine() {
+            #[cfg(feature = "postgres")]
+            Engine::Postgres => {
+                let namespace = &self.inner.namespace;
+                let epoch_lock = epoch_lock_id(namespace, migration, epoch);
+                let key_lock = key.map_or("null".to_owned(), |key| {
+                    key_lock_id(namespace, migration, key).to_string()
+                });
+                // A migration name holds letters, digits and underscores, so quoting is enough.
+                let enter = format!(
+                    "select crossfade_enter('{migration}', {epoch}, {epoch_lock}, {key_lock})"
+                );
+                self.begin_with(Some(enter)).await.map_err(|error| {
+                    if code(&error).as_deref() == Some(CLOSED) {
+                        EnterError::Closed
+                    } else {
+                        EnterError::Store(store_error(doing, error))
+                    }
+                })
+            }
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite => {
+                // `begin immediate` is SQLite's one writer: it is lock of epoch and key at once.
+                let mut session = self.begin().await.doing(doing)?;
+                let open = session
+                    .fetch_one(
+                        "select 1 from crossfade_epochs \
+                         where migration = $1 and epoch = $2 and closed_ms is null",
+                        args![migration.as_str(), epoch.get()],
+                    )
+                    .await
+                    .doing(doing)?;
+                if open.is_some() {
+                    return Ok(session);
+                }
+                session.rollback().await;
+                Err(EnterError::Closed)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl FencedStore for Database {
+    type Tx = Tx;
+
+    async fn enter(&self, entry: Entry<'_>) -> Result<Tx, EnterError> {
+        let session = self.enter_epoch(entry.migration, entry.epoch, Some(entry.key)).await?;
+        Ok(Tx { session })
+    }
+
+    async fn remove_new(
+        &self,
+        tx: &mut Tx,
+        definition: &Definition,
+        key: &Key,
+    ) -> Result<(), StoreError> {
+        let shape = self.shape(&mut tx.session, definition).await?;
+        let sql =
+            format!("delete from {} where {}", shape.new.qualified, shape.new.key_equals(1));
+        let values = key.parts().iter().map(|part| Value::from(part.as_str())).collect();
+        tx.session.execute(&sql, values).await.doing("failed to delete on New")?;
+        Ok(())
+    }
+
+    async fn put_into_quarantine(
+        &self,
+        tx: &mut Tx,
+        entry: Entry<'_>,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        mark(self.engine(), &mut tx.session, entry, reason).await
+    }
+
+    async fn release_from_quarantine(&self, tx: &mut Tx, entry: Entry<'_>) -> Result<(), StoreError> {
+        let migration = entry.migration.as_str();
+        tx.session
+            .execute(
+                "delete from crossfade_quarantine where migration = $1 and key = $2",
+                args![migration, entry.key.text().as_ref()],
+            )
+            .await
+            .doing("failed to release a key from quarantine")?;
+        announce(self.engine(), &mut tx.session).await
+    }
+
+    async fn commit(&self, tx: Tx) -> Result<(), CommitError> {
+        tx.session.commit().await.map_err(|error| {
+            let what = failure(&error);
+            let error = store_error("failed to commit", error);
+            match what {
+                Failure::ConnectionLost => CommitError::Unknown(error),
+                Failure::Transient => CommitError::Transient(error),
+                Failure::Refused => CommitError::Refused(error),
+            }
+        })
+    }
+
+    async fn rollback(&self, tx: Tx) {
+        tx.session.rollback().await;
+    }
+
+    fn classify(&self, error: &(dyn Error + 'static)) -> Failure {
+        failure_in_chain(error)
+    }
+}
+
+/// Marks a key; a later reason replaces an earlier one. Announces it, so that instances read the
+/// key from Legacy.
+pub(crate) async fn mark(
+    engine: Engine,
+    session: &mut Session,
+    entry: Entry<'_>,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let doing = "failed to put a key into quarantine";
+    let sql = format!(
+        "insert into crossfade_quarantine (migration, key, reason, epoch, marked_ms) \
+         values ($1, $2, $3, $4, {}) \
+         on conflict (migration, key) do update set \
+         reason = excluded.reason, epoch = excluded.epoch, marked_ms = excluded.marked_ms",
+        engine.now_ms()
+    );
+    let key = entry.key.text();
+    let args = args![entry.migration.as_str(), key.as_ref(), reason, entry.epoch.get()];
+    session.execute(&sql, args).await.doing(doing)?;
+    announce(engine, session).await
+}
+
+/// Tells every instance, once the transaction commits, that the control tables changed.
+pub(crate) async fn announce(engine: Engine, session: &mut Session) -> Result<(), StoreError> {
+    if let Some(sql) = engine.announce() {
+        session.execute(&sql, args![]).await.doing("failed to announce a change")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! Adapters of Crossfade for PostgreSQL and SQLite. The only crate that speaks SQL.
+//!
+//! [`Database`] wraps a pool and implements every port of `crossfade-store`. Statements are
+//! written once wherever the engines agree; what differs stands in [`dialect`] and in the
+//! `install` scripts.
+
+mod changes;
+mod control;
+mod database;
+mod db;
+mod definition_json;
+mod dialect;
+mod error;
+mod fence;
+mod install;
+mod reconcile;
+mod rule_sets;
+mod schema;
+mod session;
+mod shape;
+mod tx;
+mod value;
+
+pub use database::{AnyPool, Database, Engine};
+pub use db::{Conn, Db};
+pub use tx::{Tx, WrongEngine};

@@ -1,0 +1,240 @@
+//! One batch of backfill.
+
+use crossfade_core::Key;
+use crossfade_store::{Batch, BatchRequest, EnterError, Entry, StoreError};
+
+use super::refusal::refusal;
+use super::segments::{Step, hold, save};
+use super::{LOCKS, invalid};
+use crate::Database;
+use crate::error::{Doing, store_error};
+use crate::fence::mark;
+use crate::schema::bound;
+use crate::session::Session;
+use crate::shape::{Rows, Shape, key_of};
+
+const DOING: &str = "failed to backfill a batch";
+
+pub(super) async fn batch(
+    database: &Database,
+    request: BatchRequest<'_>,
+) -> Result<Batch, EnterError> {
+    match attempt(database, &request).await? {
+        Attempt::Settled(batch) => Ok(batch),
+        Attempt::Refused { reason, found } if found.rows > 1 => {
+            tracing::debug!(rows = found.rows, "New refuses a row of a batch");
+            Ok(Batch::Refused { reason })
+        }
+        Attempt::Refused { reason, found } => single(database, &request, found, reason).await,
+    }
+}
+
+/// The rows that a batch is about.
+#[derive(Clone, Debug)]
+struct Found {
+    /// How many.
+    rows: u64,
+    /// The last key of them.
+    last: Key,
+    /// Where the segment stands after them.
+    cursor: Key,
+    /// Whether that is its end.
+    done: bool,
+}
+
+enum Attempt {
+    Settled(Batch),
+    Refused { reason: String, found: Found },
+}
+
+async fn attempt(
+    database: &Database,
+    request: &BatchRequest<'_>,
+) -> Result<Attempt, EnterError> {
+    let (mut session, shape) = match begin(database, request, None).await? {
+        Begun::Open(session, shape) => (session, shape),
+        Begun::Over(batch) => return Ok(Attempt::Settled(batch)),
+    };
+    let found = find(&mut session, &shape, request).await?;
+    let mut inserted = 0;
+    if found.rows > 0 {
+        let rows = match found.rows {
+            // Named by its key, so that what New says is about no other row.
+            1 => Rows::One(&found.last),
+            _ => Rows::Between { after: request.segment.cursor.as_ref(), upto: Some(&found.cursor) },
+        };
+        let insert = shape.insert_absent(rows);
+        match session.execute(&insert.text, insert.args).await {
+            Ok(count) => inserted = count,
+            Err(error) => {
+                let Some(reason) = refusal(&error) else { return Err(failed(error)) };
+                session.rollback().await;
+                return Ok(Attempt::Refused { reason, found });
+            }
+        }
+    }
+    let step =
+        Step { cursor: &found.cursor, read: found.rows, inserted, done: found.done };
+    save(&mut session, database.engine(), request, step).await?;
+    match session.commit().await {
+        Ok(()) => Ok(Attempt::Settled(written(&found, inserted))),
+        Err(error) => match refusal(&error) {
+            Some(reason) if found.rows > 0 => Ok(Attempt::Refused { reason, found }),
+            _ => Err(failed(error)),
+        },
+    }
+}
+
+/// A row that was refused, alone: tried once more under its key's lock, since a writer may have
+/// changed it meanwhile, and put into quarantine when it is refused again.
+///
+/// Some constraints are checked at the commit; a row that fails there is not tried a third time.
+async fn single(
+    database: &Database,
+    request: &BatchRequest<'_>,
+    found: Found,
+    mut reason: String,
+) -> Result<Batch, EnterError> {
+    let definition = &request.state.definition;
+    let entry = Entry { migration: &definition.name, epoch: request.state.epoch, key: &found.last };
+    for again in [true, false] {
+        let (mut session, shape) = match begin(database, request, Some(&found.last)).await? {
+            Begun::Open(session, shape) => (session, shape),
+            Begun::Over(batch) => return Ok(batch),
+        };
+        let mut inserted = None;
+        if again {
+            match insert_or_undo(&mut session, &shape, &found.last).await? {
+                Ok(count) => inserted = Some(count),
+                Err(refused) => reason = refused,
+            }
+        }
+        if inserted.is_none() {
+            mark(database.engine(), &mut session, entry, &reason).await?;
+        }
+        let step = Step {
+            cursor: &found.cursor,
+            read: found.rows,
+            inserted: inserted.unwrap_or_default(),
+            done: found.done,
+        };
+        save(&mut session, database.engine(), request, step).await?;
+        match session.commit().await {
+            Ok(()) => {
+                return Ok(match inserted {
+                    Some(inserted) => written(&found, inserted),
+                    None => Batch::Quarantined { key: found.last, reason, done: found.done },
+                });
+            }
+            Err(error) => match refusal(&error) {
+                Some(refused) if again => reason = refused,
+                _ => return Err(failed(error)),
+            },
+        }
+    }
+    Err(invalid("a key could not be put into quarantine".to_owned()).into())
+}
+
+/// Inserts one row, or leaves the transaction as it was and returns why the row was refused.
+async fn insert_or_undo(
+    session: &mut Session,
+    shape: &Shape,
+    key: &Key,
+) -> Result<Result<u64, String>, StoreError> {
+    let insert = shape.insert_absent(Rows::One(key));
+    undoable(session, shape, vec![insert]).await
+}
+
+/// Runs the statements and the checks that wait for the commit, and returns the number of rows of
+/// the last; or leaves the transaction as it was and returns why a row was refused.
+pub(super) async fn undoable(
+    session: &mut Session,
+    shape: &Shape,
+    statements: Vec<super::statements::Sql>,
+) -> Result<Result<u64, String>, StoreError> {
+    session.execute("savepoint crossfade_row", Vec::new()).await.doing(DOING)?;
+    let mut rows = Ok(0);
+    for statement in statements {
+        rows = session.execute(&statement.text, statement.args).await;
+        if rows.is_err() {
+            break;
+        }
+    }
+    if let (Ok(_), Some(check)) = (&rows, shape.check_constraints())
+        && let Err(error) = session.execute(check, Vec::new()).await
+    {
+        rows = Err(error);
+    }
+    let end = match &rows {
+        Ok(_) => "release savepoint crossfade_row",
+        Err(error) if refusal(error).is_some() => "rollback to savepoint crossfade_row",
+        Err(_) => return rows.doing(DOING).map(Ok),
+    };
+    session.execute(end, Vec::new()).await.doing(DOING)?;
+    Ok(rows.map_err(|error| refusal(&error).unwrap_or_default()))
+}
+
+enum Begun {
+    Open(Session, std::sync::Arc<Shape>),
+    Over(Batch),
+}
+
+/// Begins inside the epoch, with the segment held; or says what the batch came to.
+async fn begin(
+    database: &Database,
+    request: &BatchRequest<'_>,
+    key: Option<&Key>,
+) -> Result<Begun, EnterError> {
+    let definition = &request.state.definition;
+    if !request.state.stage.reconciles() {
+        return Err(invalid(format!(
+            "backfill does not write in stage {}, and `{}` is in it",
+            request.state.stage, definition.name
+        ))
+        .into());
+    }
+    let mut session = database.enter_epoch(&definition.name, request.state.epoch, key).await?;
+    bound(&mut session, database.engine(), LOCKS).await.doing(DOING)?;
+    let shape = database.shape(&mut session, definition).await?;
+    if let Some(batch) = hold(&mut session, database.engine(), request).await? {
+        session.rollback().await;
+        return Ok(Begun::Over(batch));
+    }
+    Ok(Begun::Open(session, shape))
+}
+
+/// The rows that come next in the segment. One that has no more is done: the cursor moves to its
+/// end, whatever was deleted in between.
+async fn find(
+    session: &mut Session,
+    shape: &Shape,
+    request: &BatchRequest<'_>,
+) -> Result<Found, StoreError> {
+    let segment = request.segment;
+    let rows = request.rows.max(1);
+    let range = Rows::Between { after: segment.cursor.as_ref(), upto: Some(&segment.upper) };
+    let end = shape.batch_end(range, rows);
+    let row = session.fetch_one(&end.text, end.args).await.doing(DOING)?;
+    let last = row.as_ref().and_then(|row| key_of(row, 1, shape.legacy.key.len()));
+    let (Some(row), Some(last)) = (row, last) else {
+        let end = segment.upper.clone();
+        return Ok(Found { rows: 0, last: end.clone(), cursor: end, done: true });
+    };
+    let found = row.int(0).unsigned_abs();
+    let done = found < u64::from(rows) || last == segment.upper;
+    let cursor = if done { segment.upper.clone() } else { last.clone() };
+    Ok(Found { rows: found, last, cursor, done })
+}
+
+fn written(found: &Found, inserted: u64) -> Batch {
+    Batch::Written {
+        read: found.rows,
+        inserted,
+        cursor: found.cursor.clone(),
+        done: found.done,
+    }
+}
+
+fn failed(error: sqlx::Error) -> EnterError {
+    store_error(DOING, error).into()
+}

@@ -1,0 +1,110 @@
+//! Backfill, verification and repair, pushed down into the database.
+
+mod backfill;
+mod compare;
+mod refusal;
+mod repair;
+mod runs;
+mod segments;
+mod statements;
+mod verify;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use crossfade_core::{Key, MigrationState, RunId};
+use crossfade_store::{
+    Batch, BatchRequest, Chunk, EnterError, ReconcileStore, Run, RunProgress, Segment, StoreError,
+    StoreErrorKind, Timeouts, Verification,
+};
+
+use crate::Database;
+
+/// How long a statement that holds locks on Legacy rows waits for another one. The application's
+/// writers wait behind it meanwhile.
+const LOCKS: Timeouts =
+    Timeouts { lock: Duration::from_millis(500), statement: Duration::from_secs(60) };
+
+#[async_trait]
+impl ReconcileStore for Database {
+    async fn open_run(&self, state: &MigrationState) -> Result<Run, EnterError> {
+        runs::open(self, state).await
+    }
+
+    async fn claim_segment(
+        &self,
+        state: &MigrationState,
+        run: &Run,
+        worker: &str,
+        rows: u32,
+        lease: Duration,
+    ) -> Result<Option<Segment>, StoreError> {
+        segments::claim(self, state, run, worker, rows, lease).await
+    }
+
+    async fn release_segments(&self, run: RunId, worker: &str) -> Result<(), StoreError> {
+        segments::release(self, run, worker).await
+    }
+
+    async fn backfill_batch(&self, request: BatchRequest<'_>) -> Result<Batch, EnterError> {
+        backfill::batch(self, request).await
+    }
+
+    async fn finish_run(&self, state: &MigrationState, run: &Run) -> Result<bool, StoreError> {
+        runs::finish(self, state, run).await
+    }
+
+    async fn run_progress(
+        &self,
+        state: &MigrationState,
+    ) -> Result<Option<RunProgress>, StoreError> {
+        runs::progress(self, state).await
+    }
+
+    async fn verify_chunk(
+        &self,
+        state: &MigrationState,
+        after: Option<&Key>,
+        rows: u32,
+    ) -> Result<Chunk, StoreError> {
+        verify::chunk(self, state, after, rows).await
+    }
+
+    async fn repair(
+        &self,
+        state: &MigrationState,
+        key: &Key,
+    ) -> Result<Option<String>, EnterError> {
+        repair::repair(self, state, key).await
+    }
+
+    async fn record_verification(
+        &self,
+        state: &MigrationState,
+        verification: Verification,
+    ) -> Result<(), StoreError> {
+        verify::record(self, state, verification).await
+    }
+}
+
+fn invalid(message: String) -> StoreError {
+    StoreError::new(StoreErrorKind::Invalid, message)
+}
+
+/// The key that a control table holds.
+fn stored_key(state: &MigrationState, text: &str) -> Result<Key, StoreError> {
+    Key::from_text(text, state.definition.legacy.key.len()).ok_or_else(|| {
+        invalid(format!("a stored key of `{}` cannot be read", state.definition.name))
+    })
+}
+
+fn stored_keys(
+    state: &MigrationState,
+    text: Option<String>,
+) -> Result<Option<Key>, StoreError> {
+    text.map(|text| stored_key(state, &text)).transpose()
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,78 @@
+//! Repair of one key: New becomes equal to the mapped Legacy row.
+
+use crossfade_core::{Key, MigrationState};
+use crossfade_store::{EnterError, Entry, StoreError};
+
+use super::backfill::undoable;
+use super::refusal::refusal;
+use super::{LOCKS, invalid};
+use crate::Database;
+use crate::error::{Doing, store_error};
+use crate::fence::{announce, mark};
+use crate::schema::bound;
+use crate::session::Session;
+use crate::value::args;
+
+const DOING: &str = "failed to repair a key";
+
+pub(super) async fn repair(
+    database: &Database,
+    state: &MigrationState,
+    key: &Key,
+) -> Result<Option<String>, EnterError> {
+    let definition = &state.definition;
+    let name = &definition.name;
+    if !state.stage.reconciles() {
+        return Err(invalid(format!(
+            "repair does not write in stage {}, and `{name}` is in it",
+            state.stage
+        ))
+        .with_hint("repair works in dual_write and live, where Legacy is authoritative")
+        .into());
+    }
+    if key.parts().len() != definition.legacy.key.len() {
+        return Err(invalid(format!("`{key}` is not a key of `{name}`")).into());
+    }
+    let entry = Entry { migration: name, epoch: state.epoch, key };
+    let mut reason = None;
+    // A constraint that is checked at the commit refuses there; the second round then only marks.
+    loop {
+        let mut session = database.enter_epoch(name, state.epoch, Some(key)).await?;
+        bound(&mut session, database.engine(), LOCKS).await.doing(DOING)?;
+        let marks_only = reason.is_some();
+        if !marks_only {
+            // The upsert locks the Legacy row first and the New row after it, as writers do.
+            let shape = database.shape(&mut session, definition).await?;
+            let statements = vec![shape.upsert(key), shape.delete_unless_mapped(key)];
+            reason = undoable(&mut session, &shape, statements).await?.err();
+        }
+        match &reason {
+            Some(reason) => {
+                mark(database.engine(), &mut session, entry, reason).await?;
+            }
+            None => release(database, &mut session, entry).await?,
+        }
+        match session.commit().await {
+            Ok(()) => return Ok(reason),
+            Err(error) => match refusal(&error) {
+                Some(refused) if !marks_only && reason.is_none() => reason = Some(refused),
+                _ => return Err(store_error(DOING, error).into()),
+            },
+        }
+    }
+}
+
+/// Takes the key out of quarantine and, where it was in, tells every instance.
+async fn release(
+    database: &Database,
+    session: &mut Session,
+    entry: Entry<'_>,
+) -> Result<(), StoreError> {
+    let sql = "delete from crossfade_quarantine where migration = $1 and key = $2";
+    let args = args![entry.migration.as_str(), entry.key.text().as_ref()];
+    let released = session.execute(sql, args).await.doing(DOING)?;
+    if released > 0 {
+        announce(database.engine(), session).await?;
+    }
+    Ok(())
+}

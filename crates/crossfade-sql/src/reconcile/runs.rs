@@ -1,0 +1,197 @@
+//! Backfill runs: opening, finishing, progress.
+
+use crossfade_core::{MigrationState, RunId, RunState, Stage};
+use crossfade_store::{EnterError, Run, RunProgress, StoreError};
+
+use super::{invalid, stored_keys};
+use crate::fence::announce;
+use crate::error::Doing;
+use crate::session::Session;
+use crate::shape::key_of;
+use crate::value::{Row, args};
+use crate::{Database, Engine};
+
+/// The newest run that counts; there is at most one.
+const COUNTING: &str = "\
+select id, state, upper_key from crossfade_runs where migration = $1 and state <> 'void'";
+
+pub(super) async fn open(database: &Database, state: &MigrationState) -> Result<Run, EnterError> {
+    let doing = "failed to open a backfill run";
+    let name = state.definition.name.as_str();
+    let mut session = database.enter_epoch(&state.definition.name, state.epoch, None).await?;
+    // Stage changes lock this row too: none may void runs between the look at the epochs and the
+    // insert, which would leave a run of a stage that was left.
+    let lock = format!(
+        "select name from crossfade_migrations where name = $1{}",
+        database.engine().for_update()
+    );
+    session.fetch(&lock, args![name]).await.doing(doing)?;
+    let epochs = "select epoch from crossfade_epochs \
+                  where migration = $1 and closed_ms is null order by epoch";
+    let open = session.fetch(epochs, args![name]).await.doing(doing)?;
+    let open: Vec<i64> = open.iter().map(|row| row.int(0)).collect();
+    if open.last() != Some(&state.epoch.get()) {
+        return Err(EnterError::Closed);
+    }
+    if open.len() > 1 {
+        let error = invalid(format!("epoch {} of `{name}` is still open", open[0]));
+        return Err(error.with_hint("backfill begins once its writers have left").into());
+    }
+    let existing = session.fetch_one(COUNTING, args![name]).await.doing(doing)?;
+    if let Some(row) = existing {
+        session.rollback().await;
+        return Ok(run_of(state, &row)?);
+    }
+    if state.stage != Stage::DualWrite {
+        return Err(invalid(format!(
+            "a backfill run begins in stage dual_write, and `{name}` is in {}",
+            state.stage
+        ))
+        .into());
+    }
+    let shape = database.shape(&mut session, &state.definition).await?;
+    let greatest = shape.greatest_key();
+    let upper = session.fetch_one(&greatest.text, greatest.args).await.doing(doing)?;
+    let upper = upper.and_then(|row| key_of(&row, 0, shape.legacy.key.len()));
+    let sql = format!(
+        "insert into crossfade_runs (migration, epoch, state, upper_key, started_ms) \
+         values ($1, $2, 'running', $3, {}) on conflict (migration) where state <> 'void' do nothing",
+        database.engine().now_ms()
+    );
+    let upper = upper.map(|key| key.text().into_owned());
+    session.execute(&sql, args![name, state.epoch.get(), upper]).await.doing(doing)?;
+    // Of two that open at once one inserts; both read what it inserted.
+    let row = session.fetch_one(COUNTING, args![name]).await.doing(doing)?;
+    let row = row.ok_or_else(|| invalid(format!("the run of `{name}` was voided meanwhile")))?;
+    let run = run_of(state, &row)?;
+    session.commit_or(doing).await?;
+    Ok(run)
+}
+
+pub(super) async fn finish(
+    database: &Database,
+    state: &MigrationState,
+    run: &Run,
+) -> Result<bool, StoreError> {
+    let doing = "failed to finish a backfill run";
+    let engine = database.engine();
+    let mut session = database.begin().await.doing(doing)?;
+    let Some(locked) = lock(&mut session, engine, run.id).await? else { return Ok(false) };
+    let done = match locked.state {
+        RunState::Done => true,
+        RunState::Void => false,
+        RunState::Running => {
+            let unfinished = "select count(*) from crossfade_segments where run_id = $1 and done = 0";
+            let unfinished = session.fetch_one(unfinished, args![run.id.get()]).await.doing(doing)?;
+            locked.is_cut() && unfinished.is_some_and(|row| row.int(0) == 0)
+        }
+    };
+    if !done || locked.state == RunState::Done {
+        session.rollback().await;
+        return Ok(done);
+    }
+    let sql = format!(
+        "update crossfade_runs set state = 'done', finished_ms = {} where id = $1",
+        engine.now_ms()
+    );
+    session.execute(&sql, args![run.id.get()]).await.doing(doing)?;
+    announce(engine, &mut session).await?;
+    session.commit_or(doing).await?;
+    tracing::info!(migration = %state.definition.name, run = %run.id, "backfill is done");
+    Ok(true)
+}
+
+pub(super) async fn progress(
+    database: &Database,
+    state: &MigrationState,
+) -> Result<Option<RunProgress>, StoreError> {
+    let doing = "failed to read a run's progress";
+    let mut session = database.session().await.doing(doing)?;
+    let sql = format!(
+        "select r.id, r.state, r.upper_key, coalesce(r.finished_ms, {}) - r.started_ms, \
+         cast(coalesce(sum(s.read_rows), 0) as bigint), \
+         cast(coalesce(sum(s.inserted_rows), 0) as bigint) \
+         from crossfade_runs r left join crossfade_segments s on s.run_id = r.id \
+         where r.migration = $1 and r.state <> 'void' \
+         group by r.id, r.state, r.upper_key, r.finished_ms, r.started_ms",
+        database.engine().now_ms()
+    );
+    let row = session.fetch_one(&sql, args![state.definition.name.as_str()]).await.doing(doing)?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(RunProgress {
+        run: run_of(state, &row)?,
+        read: row.int(4).unsigned_abs(),
+        inserted: row.int(5).unsigned_abs(),
+        estimated_rows: estimate(database, &mut session, state).await?,
+        elapsed_ms: row.int(3).max(0),
+    }))
+}
+
+/// PostgreSQL's statistics, once there are any; SQLite counts.
+async fn estimate(
+    database: &Database,
+    session: &mut Session,
+    state: &MigrationState,
+) -> Result<Option<u64>, StoreError> {
+    // A migration past its end has no Legacy any more.
+    let Ok(shape) = database.shape(session, &state.definition).await else { return Ok(None) };
+    let sql = match database.engine() {
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => format!(
+            "select sum(c.reltuples)::bigint from pg_class c where c.reltuples > 0 and c.oid in \
+             (select relid from pg_partition_tree('{0}'::regclass) union select '{0}'::regclass)",
+            shape.legacy.qualified.replace('\'', "''")
+        ),
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => format!("select count(*) from {}", shape.legacy.qualified),
+    };
+    let row = session.fetch_one(&sql, args![]).await.doing("failed to estimate Legacy's rows")?;
+    Ok(row.and_then(|row| row.opt_int(0)).map(i64::unsigned_abs))
+}
+
+/// A run under its row's lock.
+pub(super) struct LockedRun {
+    pub(super) state: RunState,
+    pub(super) upper: Option<String>,
+    pub(super) frontier: Option<String>,
+}
+
+impl LockedRun {
+    /// Whether every key up to the upper bound belongs to a segment.
+    pub(super) fn is_cut(&self) -> bool {
+        self.upper.is_none() || self.frontier == self.upper
+    }
+}
+
+pub(super) async fn lock(
+    session: &mut Session,
+    engine: Engine,
+    run: RunId,
+) -> Result<Option<LockedRun>, StoreError> {
+    let doing = "failed to lock a backfill run";
+    let sql = format!(
+        "select state, upper_key, frontier from crossfade_runs where id = $1{}",
+        engine.for_update()
+    );
+    let row = session.fetch_one(&sql, args![run.get()]).await.doing(doing)?;
+    row.map(|row| {
+        Ok(LockedRun {
+            state: run_state(&row.text(0))?,
+            upper: row.opt_text(1),
+            frontier: row.opt_text(2),
+        })
+    })
+    .transpose()
+}
+
+pub(super) fn run_state(name: &str) -> Result<RunState, StoreError> {
+    RunState::from_name(name).ok_or_else(|| invalid(format!("a run has the unknown state `{name}`")))
+}
+
+fn run_of(state: &MigrationState, row: &Row) -> Result<Run, StoreError> {
+    Ok(Run {
+        id: RunId::new(row.int(0)),
+        state: run_state(&row.text(1))?,
+        upper: stored_keys(state, row.opt_text(2))?,
+    })
+}

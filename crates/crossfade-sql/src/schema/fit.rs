@@ -1,0 +1,123 @@
+//! Whether a definition fits the database: every reason why it does not.
+
+use crossfade_core::Definition;
+use crossfade_store::{Failure, StoreError};
+
+use super::inspection::Inspection;
+use super::mapping::{self, MappingFacts};
+use super::table::{TableFacts, quote};
+use crate::error::{Doing, failure, store_error};
+use crate::session::Session;
+use crate::{Database, Engine};
+
+pub(super) async fn problems(
+    database: &Database,
+    definition: &Definition,
+) -> Result<Vec<String>, StoreError> {
+    let doing = "failed to inspect the tables";
+    let engine = database.engine();
+    let mut session = database.session().await.doing(doing)?;
+    let inspection = Inspection::new(&mut session, engine, definition).await?;
+    let mut problems = inspection.problems();
+    if let (Some(legacy), Some(Ok(mapping))) = (&inspection.legacy, &inspection.mapping) {
+        if !mapping::reads_legacy(&mut session, legacy, mapping).await? {
+            problems.push(format!(
+                "the mapping does not read Legacy by the name `{}` alone, without its schema",
+                legacy.name
+            ));
+        }
+        if let Some(new) = &inspection.new {
+            judge_types(&mut session, engine, mapping, new, &mut problems).await?;
+        }
+    }
+    if let Some(legacy) = &inspection.legacy {
+        judge_null_keys(&mut session, engine, definition, legacy, &mut problems).await?;
+    }
+    if problems.is_empty() {
+        // What was looked up for an earlier form of the tables may no longer hold.
+        database.forget_shapes();
+        judge_insert(&mut session, &inspection, &mut problems).await?;
+    }
+    Ok(problems)
+}
+
+/// Mapped columns that New stores only after a cast. SQLite stores anything.
+async fn judge_types(
+    session: &mut Session,
+    engine: Engine,
+    mapping: &MappingFacts,
+    new: &TableFacts,
+    problems: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    match engine {
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            let mapped = mapping.columns.iter();
+            let mapped: Vec<(i64, i64)> = mapped
+                .filter_map(|column| Some((new.column(&column.name)?.number, column.oid?)))
+                .collect();
+            let unfit = super::postgres::unfit_columns(session, new, &mapped).await;
+            for (name, from, to) in unfit.doing("failed to compare column types")? {
+                problems.push(format!(
+                    "the mapping yields `{name}` as `{from}`, which New stores as `{to}` only \
+                     after a cast"
+                ));
+            }
+        }
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {}
+    }
+    Ok(())
+}
+
+/// Rows without a key on SQLite, where most primary keys allow NULL.
+async fn judge_null_keys(
+    session: &mut Session,
+    engine: Engine,
+    definition: &Definition,
+    legacy: &TableFacts,
+    problems: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    if engine.as_str() != "sqlite" || legacy.instead.is_some() {
+        return Ok(());
+    }
+    for part in &definition.legacy.key {
+        let Some(column) = legacy.column(part.as_str()).filter(|column| column.nullable) else {
+            continue;
+        };
+        let sql = format!(
+            "select 1 from {} as t where t.{} is null limit 1",
+            legacy.qualified(),
+            quote(&column.name)
+        );
+        if session.fetch_one(&sql, Vec::new()).await.doing("failed to read keys")?.is_some() {
+            problems.push(format!(
+                "Legacy table `{}` has rows whose key column `{part}` is NULL",
+                definition.legacy.table
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Has SQLite parse the statement that backfill will run. PostgreSQL would lock New for it.
+async fn judge_insert(
+    session: &mut Session,
+    inspection: &Inspection<'_>,
+    problems: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    let Ok(shape) = inspection.shape() else { return Ok(()) };
+    if shape.engine.as_str() != "sqlite" {
+        return Ok(());
+    }
+    match mapping::prepare(session, shape.insert_absent_sample()).await {
+        Ok(_) => Ok(()),
+        Err(error) => match (failure(&error), error.as_database_error()) {
+            (Failure::Refused, Some(database)) => {
+                problems.push(format!("rows cannot be inserted on New: {}", database.message()));
+                Ok(())
+            }
+            _ => Err(store_error("failed to have the insert on New parsed", error)),
+        },
+    }
+}

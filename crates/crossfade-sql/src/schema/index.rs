@@ -1,0 +1,65 @@
+//! `create index concurrently`, which leaves an invalid index behind when it fails.
+
+/// The index that a `create index concurrently` statement makes, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ConcurrentIndex {
+    /// Its name, quoted where the statement quotes it.
+    pub(super) name: String,
+    /// Its table, qualified where the statement qualifies it.
+    pub(super) table: String,
+}
+
+impl ConcurrentIndex {
+    /// Reads it off the statement; `None` for any other statement and for an index without a name.
+    pub(super) fn of(statement: &str) -> Option<Self> {
+        let code: Vec<&str> = statement
+            .lines()
+            .map(|line| line.split("--").next().unwrap_or_default())
+            .flat_map(str::split_whitespace)
+            .collect();
+        let mut words = code.into_iter().peekable();
+        let mut take = |expected: &[&str]| {
+            expected.iter().all(|word| {
+                words.next_if(|next| next.eq_ignore_ascii_case(word)).is_some()
+            })
+        };
+        if !take(&["create"]) {
+            return None;
+        }
+        take(&["unique"]);
+        if !take(&["index", "concurrently"]) {
+            return None;
+        }
+        if take(&["if"]) && !take(&["not", "exists"]) {
+            return None;
+        }
+        let name = words.next().filter(|name| !name.eq_ignore_ascii_case("on"))?;
+        words.next_if(|word| word.eq_ignore_ascii_case("on"))?;
+        words.next_if(|word| word.eq_ignore_ascii_case("only"));
+        let table = words.next()?.split('(').next()?;
+        Some(Self { name: name.to_owned(), table: table.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(statement: &str, expected: Option<(&str, &str)>) {
+        let found = ConcurrentIndex::of(statement);
+        let found = found.as_ref().map(|index| (index.name.as_str(), index.table.as_str()));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn name_and_table() {
+        check("create index concurrently a on b (c)", Some(("a", "b")));
+        check("-- why\nCREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS \"A\"\nON only s.b(c)", {
+            Some(("\"A\"", "s.b"))
+        });
+        check("create index concurrently on b (c)", None);
+        check("create index a on b (c)", None);
+        check("drop index concurrently a", None);
+    }
+}

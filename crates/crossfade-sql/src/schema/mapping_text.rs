@@ -1,0 +1,218 @@
+//! The mapping as text: one `select`, complete in itself.
+//!
+//! A mapping is put between parentheses inside larger statements. What closes a parenthesis that
+//! it has not opened, or ends the statement, would leave its place.
+
+use crate::Engine;
+
+/// The mapping without comments and semicolons at its end, or the reason why it is refused.
+pub(super) fn single_select(text: &str, engine: Engine) -> Result<&str, String> {
+    let mut depth = 0_usize;
+    let mut end = None;
+    let mut first_word = None;
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        if let Some(skipped) = skip(text, at, engine) {
+            let past = skipped.ok_or_else(|| {
+                format!("the mapping is unfinished: what opens at {} is not closed", place(text, at))
+            })?;
+            if end.is_some() && !is_comment(text, at) {
+                return Err(several(text, at));
+            }
+            at = past;
+            continue;
+        }
+        match c {
+            ';' => {
+                end.get_or_insert(at);
+            }
+            c if c.is_whitespace() => {}
+            _ if end.is_some() => return Err(several(text, at)),
+            '(' => depth += 1,
+            ')' => {
+                depth = depth.checked_sub(1).ok_or_else(|| {
+                    let place = place(text, at);
+                    format!("the mapping closes a parenthesis that it has not opened at {place}")
+                })?;
+            }
+            c if first_word.is_none() && c.is_alphabetic() => first_word = Some(at),
+            _ => {}
+        }
+        at += c.len_utf8();
+    }
+    if depth > 0 {
+        return Err("the mapping opens a parenthesis that it does not close".to_owned());
+    }
+    let word = first_word.map_or("", |at| word(&text[at..]));
+    if !["select", "with"].iter().any(|allowed| word.eq_ignore_ascii_case(allowed)) {
+        return Err("the mapping is not a select".to_owned());
+    }
+    Ok(text[..end.unwrap_or(text.len())].trim_end())
+}
+
+/// Line and column of a byte offset, both from 1.
+pub(super) fn place(text: &str, at: usize) -> String {
+    let before = &text[..at];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("line {line}, column {column}")
+}
+
+fn several(text: &str, at: usize) -> String {
+    format!("the mapping is more than one statement: the second begins at {}", place(text, at))
+}
+
+fn word(text: &str) -> &str {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+    &text[..end]
+}
+
+fn is_comment(text: &str, at: usize) -> bool {
+    text[at..].starts_with("--") || text[at..].starts_with("/*")
+}
+
+/// Where the comment or quoted text that begins at `at` ends: `None` when none begins there,
+/// `Some(None)` when it has no end.
+fn skip(text: &str, at: usize, engine: Engine) -> Option<Option<usize>> {
+    let rest = &text[at..];
+    let until = |opening: usize, closing: &str| {
+        rest[opening..].find(closing).map(|found| at + opening + found + closing.len())
+    };
+    if rest.starts_with("--") {
+        return Some(Some(until(2, "\n").unwrap_or(text.len())));
+    }
+    if rest.starts_with("/*") {
+        return Some(block_comment(text, at, engine));
+    }
+    // A doubled quote reads as the end of one string and the begin of the next.
+    match rest.chars().next()? {
+        '"' => Some(until(1, "\"")),
+        '\'' if escapes(&text[..at], engine) => Some(escaped_string(text, at)),
+        '\'' => Some(until(1, "'")),
+        '`' if !postgres_syntax(engine) => Some(until(1, "`")),
+        '[' if !postgres_syntax(engine) => Some(until(1, "]")),
+        '$' if postgres_syntax(engine) => {
+            let dollar = dollar_quote(&text[..at], rest)?;
+            Some(until(dollar.len(), dollar))
+        }
+        _ => None,
+    }
+}
+
+/// Whether comments nest and dollars quote. Where they do not, names may stand in backquotes and
+/// brackets instead.
+fn postgres_syntax(engine: Engine) -> bool {
+    engine.as_str() == "postgres"
+}
+
+fn block_comment(text: &str, at: usize, engine: Engine) -> Option<usize> {
+    let mut depth = 1;
+    let mut at = at + 2;
+    while depth > 0 {
+        let close = text[at..].find("*/")?;
+        let inner = &text[at..at + close];
+        let open = inner.find("/*").filter(|_| postgres_syntax(engine));
+        match open {
+            Some(open) => {
+                depth += 1;
+                at += open + 2;
+            }
+            None => {
+                depth -= 1;
+                at += close + 2;
+            }
+        }
+    }
+    Some(at)
+}
+
+/// Whether the quote behind `before` opens a string with backslash escapes, as `E'…'`.
+fn escapes(before: &str, engine: Engine) -> bool {
+    let mut last = before.chars().rev();
+    postgres_syntax(engine)
+        && matches!(last.next(), Some('e' | 'E'))
+        && !last.next().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$')
+}
+
+fn escaped_string(text: &str, at: usize) -> Option<usize> {
+    let mut chars = text[at + 1..].char_indices();
+    while let Some((index, c)) = chars.next() {
+        match c {
+            '\\' => drop(chars.next()),
+            '\'' => return Some(at + 1 + index + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The `$tag$` at the begin of `rest`, unless it continues a name.
+fn dollar_quote<'a>(before: &str, rest: &'a str) -> Option<&'a str> {
+    if before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
+        return None;
+    }
+    let tag = word(&rest[1..]);
+    let closed = rest[1 + tag.len()..].starts_with('$');
+    let named = !tag.starts_with(|c: char| c.is_ascii_digit());
+    (closed && named).then(|| &rest[..tag.len() + 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<&str, &str>) {
+        for engine in Engine::ALL {
+            match (single_select(text, *engine), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
+                (found, expected) => panic!("{engine}: {found:?}, not {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn one_select_is_trimmed() {
+        check("select 1", Ok("select 1"));
+        check("select 1;\n", Ok("select 1"));
+        check("select 1; -- the end\n;", Ok("select 1"));
+        check("select ';' -- ;\n", Ok("select ';' -- ;"));
+        check("-- ( first\nwith a as (select 1) select * from a ;", {
+            Ok("-- ( first\nwith a as (select 1) select * from a")
+        });
+        check("select ')', \"a)\", 'it''s' /* ) */ from t", {
+            Ok("select ')', \"a)\", 'it''s' /* ) */ from t")
+        });
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_its_place() {
+        check("", Err("not a select"));
+        check("delete from users", Err("not a select"));
+        check("select 1;\nselect 2", Err("line 2, column 1"));
+        check("select 1; 'x'", Err("more than one"));
+        check("select 1) ; drop table x; select (2", Err("line 1, column 9"));
+        check("select (1", Err("does not close"));
+        check("select 'abc", Err("not closed"));
+        check("select 1 /* abc", Err("not closed"));
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn postgres_quotes() {
+        let check = |text: &str| assert_eq!(single_select(text, Engine::Postgres), Ok(text));
+        check(r"select E'\'); drop table x; --'");
+        check("select $$ ); $$, $a$ $$ ); $a$, a$b from t");
+        check("select 1 /* /* ) */ ; */");
+        check("select (array[1, 2])[1]");
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn sqlite_quotes() {
+        let check = |text: &str| assert_eq!(single_select(text, Engine::Sqlite), Ok(text));
+        check("select [a)], `b)` from t");
+        check(r"select 'C:\'");
+    }
+}

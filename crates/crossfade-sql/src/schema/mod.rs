@@ -1,0 +1,97 @@
+//! Inspection of tables and the statements that change them.
+
+mod fit;
+mod index;
+mod inspection;
+mod mapping;
+mod mapping_text;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod rights;
+mod rows;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod step;
+mod table;
+
+use async_trait::async_trait;
+use crossfade_core::Definition;
+use crossfade_store::{SchemaStore, ScriptStep, Statement, StatementError, StoreError, Timeouts};
+
+use crate::Database;
+use crate::error::Doing;
+use crate::session::Session;
+use crate::value::args;
+pub(crate) use inspection::Inspection;
+
+#[async_trait]
+impl SchemaStore for Database {
+    fn engine(&self) -> &'static str {
+        Self::engine(self).as_str()
+    }
+
+    async fn new_has_rows(&self, definition: &Definition) -> Result<Option<bool>, StoreError> {
+        rows::new_has_rows(self, definition).await
+    }
+
+    async fn definition_problems(
+        &self,
+        definition: &Definition,
+    ) -> Result<Vec<String>, StoreError> {
+        fit::problems(self, definition).await
+    }
+
+    async fn step_done(&self, step: ScriptStep<'_>) -> Result<Option<String>, StoreError> {
+        let doing = "failed to look a script's step up";
+        let mut session = self.session().await.doing(doing)?;
+        let sql = "select digest from crossfade_scripts \
+                   where migration = $1 and script = $2 and position = $3";
+        let args = args![step.migration.as_str(), step.script, step.position];
+        let row = session.fetch_one(sql, args).await.doing(doing)?;
+        Ok(row.and_then(|row| row.opt_text(0)))
+    }
+
+    async fn run_step(
+        &self,
+        step: ScriptStep<'_>,
+        statement: &Statement,
+        timeouts: Timeouts,
+    ) -> Result<(), StatementError> {
+        step::run(self, step, statement, timeouts).await
+    }
+
+    async fn revoke_legacy(&self, definition: &Definition) -> Result<Vec<String>, StoreError> {
+        rights::revoke_legacy(self, definition).await
+    }
+
+    async fn truncate_new(
+        &self,
+        definition: &Definition,
+        timeouts: Timeouts,
+    ) -> Result<(), StoreError> {
+        rows::truncate_new(self, definition, timeouts).await
+    }
+}
+
+/// Bounds what follows in the session's transaction. SQLite's lock timeout belongs to its pool.
+pub(crate) async fn bound(
+    session: &mut Session,
+    engine: crate::Engine,
+    timeouts: Timeouts,
+) -> Result<(), sqlx::Error> {
+    match engine {
+        #[cfg(feature = "postgres")]
+        crate::Engine::Postgres => {
+            let sql = "select set_config('lock_timeout', $1, true), \
+                       set_config('statement_timeout', $2, true)";
+            session.fetch(sql, args![ms(timeouts.lock), ms(timeouts.statement)]).await.map(drop)
+        }
+        #[cfg(feature = "sqlite")]
+        crate::Engine::Sqlite => Ok(()),
+    }
+}
+
+/// Milliseconds as PostgreSQL's settings take them: at least 1, as 0 would mean no bound.
+fn ms(duration: std::time::Duration) -> String {
+    duration.as_millis().clamp(1, i32::MAX as u128).to_string()
+}

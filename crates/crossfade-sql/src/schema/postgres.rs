@@ -1,0 +1,147 @@
+//! PostgreSQL's catalog.
+
+use crossfade_core::TableName;
+use sqlx::Error;
+
+use super::table::{ColumnFacts, KeyKind, TableFacts, quote};
+use crate::session::Session;
+use crate::value::args;
+
+const TABLE: &str = "\
+select c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.oid = coalesce(to_regclass($1), to_regclass($2))";
+
+/// Domains are followed down to the type below them: a cast to a domain would run its checks.
+/// Types of strings and bit strings lose their length, to which a cast would cut in silence.
+/// `as_text` is set for strings, so that neither collation nor case-blind equality hides a
+/// difference, and for types that have no equality or, as the geometric ones, a misleading one.
+const COLUMNS: &str = "\
+with recursive base (attnum, typ, typmod) as (
+    select attnum, atttypid, atttypmod from pg_attribute
+    where attrelid = $1::oid and attnum > 0 and not attisdropped
+    union all
+    select b.attnum, t.typbasetype, t.typtypmod
+    from base b join pg_type t on t.oid = b.typ where t.typtype = 'd'
+)
+select a.attnum::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod),
+    format_type(b.typ, case when t.typcategory in ('S', 'V') then -1 else b.typmod end),
+    t.typcategory = 'S' or t.typcategory not in ('E', 'R', 'I') and not exists (
+        select 1 from pg_opclass o join pg_am m on m.oid = o.opcmethod
+        where o.opcdefault and m.amname in ('btree', 'hash')
+        and o.opcintype = case when t.typcategory = 'A' then t.typelem else t.oid end
+    ),
+    t.typname::text,
+    (select n.nspname || '.' || l.collname from pg_collation l
+        join pg_namespace n on n.oid = l.collnamespace where l.oid = a.attcollation),
+    not a.attnotnull, a.atthasdef or a.attidentity <> '' or a.attgenerated <> '',
+    a.attgenerated <> '' or a.attidentity = 'a'
+from pg_attribute a
+join base b on b.attnum = a.attnum
+join pg_type t on t.oid = b.typ and t.typtype <> 'd'
+where a.attrelid = $1::oid
+order by a.attnum";
+
+/// Indexes that `on conflict` can name by their columns: whole, valid and checked at once.
+const UNIQUE: &str = "\
+select i.indexrelid::bigint, a.attname::text
+from pg_index i
+cross join lateral unnest(i.indkey) with ordinality as k (attnum, position)
+join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+where i.indrelid = $1::oid and k.position <= i.indnkeyatts
+and i.indisunique and i.indisvalid and i.indimmediate
+and i.indpred is null and i.indexprs is null
+order by i.indexrelid, k.position";
+
+/// Mapped columns whose type does not become New's without a cast of the mapping's own.
+const UNFIT: &str = "\
+select a.attname::text, format_type(m.typ, -1), format_type(a.atttypid, a.atttypmod)
+from (values {mapped}) as m (attnum, typ)
+join pg_attribute a on a.attrelid = $1::oid and a.attnum = m.attnum
+join pg_type s on s.oid = m.typ
+join pg_type t on t.oid = a.atttypid
+where s.typtype <> 'p' and s.oid <> t.oid and t.typcategory <> 'S'
+and not (s.typcategory = 'A' and t.typcategory = 'A')
+and coalesce(nullif(s.typbasetype, 0), s.oid) <> coalesce(nullif(t.typbasetype, 0), t.oid)
+and not exists (
+    select 1 from pg_cast c where c.castcontext in ('a', 'i')
+    and c.castsource = coalesce(nullif(s.typbasetype, 0), s.oid)
+    and c.casttarget = coalesce(nullif(t.typbasetype, 0), t.oid)
+)
+order by a.attnum";
+
+pub(super) async fn find_table(
+    session: &mut Session,
+    table: &TableName,
+) -> Result<Option<TableFacts>, Error> {
+    let schema = table.schema.as_ref().map(|schema| format!("{}.", quote(schema.as_str())));
+    let exact = format!("{}{}", schema.unwrap_or_default(), quote(table.name.as_str()));
+    let Some(row) = session.fetch_one(TABLE, args![exact, table.to_string()]).await? else {
+        return Ok(None);
+    };
+    let oid = row.int(0);
+    let mut facts = TableFacts {
+        oid,
+        schema: row.text(1),
+        name: row.text(2),
+        instead: match row.text(3).as_str() {
+            "r" | "p" => None,
+            "v" => Some("a view"),
+            "m" => Some("a materialized view"),
+            "f" => Some("a foreign table"),
+            _ => Some("something else"),
+        },
+        columns: Vec::new(),
+        unique: Vec::new(),
+    };
+    for row in session.fetch(COLUMNS, args![oid]).await? {
+        facts.columns.push(ColumnFacts {
+            number: row.int(0),
+            name: row.text(1),
+            declared: row.text(2),
+            cast: row.text(3),
+            as_text: row.int(4) != 0,
+            key_kind: key_kind(&row.text(5)),
+            collation: row.opt_text(6),
+            nullable: row.int(7) != 0,
+            has_default: row.int(8) != 0,
+            generated: row.int(9) != 0,
+        });
+    }
+    let mut last = None;
+    for row in session.fetch(UNIQUE, args![oid]).await? {
+        if last.replace(row.int(0)) != Some(row.int(0)) {
+            facts.unique.push(Vec::new());
+        }
+        if let Some(columns) = facts.unique.last_mut() {
+            columns.push(row.text(1));
+        }
+    }
+    Ok(Some(facts))
+}
+
+fn key_kind(name: &str) -> Option<KeyKind> {
+    Some(match name {
+        "int2" | "int4" | "int8" => KeyKind::Integer,
+        "text" | "varchar" => KeyKind::Text,
+        "bpchar" => KeyKind::PaddedText,
+        "uuid" => KeyKind::Uuid,
+        _ => return None,
+    })
+}
+
+/// Which of the mapped columns, given as number on New and type, New cannot store. Each with the
+/// mapping's type and New's.
+pub(super) async fn unfit_columns(
+    session: &mut Session,
+    new: &TableFacts,
+    mapped: &[(i64, i64)],
+) -> Result<Vec<(String, String, String)>, Error> {
+    if mapped.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values = mapped.iter().map(|(number, oid)| format!("({number}, {oid}::oid)"));
+    let sql = UNFIT.replace("{mapped}", &values.collect::<Vec<_>>().join(", "));
+    let rows = session.fetch(&sql, args![new.oid]).await?;
+    Ok(rows.iter().map(|row| (row.text(0), row.text(1), row.text(2))).collect())
+}

@@ -1,0 +1,64 @@
+//! The rows of New as a whole: whether there are any, and taking them away.
+
+use crossfade_core::{Definition, Stage};
+use crossfade_store::{StoreError, StoreErrorKind, Timeouts};
+
+use super::bound;
+use super::table::TableFacts;
+use crate::error::Doing;
+use crate::value::args;
+use crate::{Database, Engine};
+
+pub(super) async fn new_has_rows(
+    database: &Database,
+    definition: &Definition,
+) -> Result<Option<bool>, StoreError> {
+    let doing = "failed to look for rows on New";
+    let mut session = database.session().await.doing(doing)?;
+    let engine = database.engine();
+    let Some(new) = TableFacts::find(&mut session, engine, &definition.new.table).await? else {
+        return Ok(None);
+    };
+    let sql = format!("select 1 from {} limit 1", new.qualified());
+    let row = session.fetch_one(&sql, args![]).await.doing(doing)?;
+    Ok(Some(row.is_some()))
+}
+
+pub(super) async fn truncate_new(
+    database: &Database,
+    definition: &Definition,
+    timeouts: Timeouts,
+) -> Result<(), StoreError> {
+    let doing = "failed to empty New";
+    let engine = database.engine();
+    let mut session = database.begin().await.doing(doing)?;
+    bound(&mut session, engine, timeouts).await.doing(doing)?;
+    // Stage changes lock this row, so the stage stays what it is until New is empty.
+    let lock = format!("select name from crossfade_migrations where name = $1{}", engine.for_update());
+    session.fetch(&lock, args![definition.name.as_str()]).await.doing(doing)?;
+    let newest = "select stage from crossfade_epochs where migration = $1 \
+                  order by epoch desc limit 1";
+    let row = session.fetch_one(newest, args![definition.name.as_str()]).await.doing(doing)?;
+    let stage = row.map(|row| row.text(0));
+    if stage.as_deref() != Some(Stage::Off.as_str()) {
+        return Err(StoreError::new(
+            StoreErrorKind::Invalid,
+            format!(
+                "New is emptied in stage off only, and `{}` is in {}",
+                definition.name,
+                stage.as_deref().unwrap_or("none")
+            ),
+        ));
+    }
+    let new = TableFacts::find(&mut session, engine, &definition.new.table).await?;
+    if let Some(new) = new {
+        let sql = match engine {
+            #[cfg(feature = "postgres")]
+            Engine::Postgres => format!("truncate table {}", new.qualified()),
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite => format!("delete from {}", new.qualified()),
+        };
+        session.execute(&sql, args![]).await.doing(doing)?;
+    }
+    session.commit_or(doing).await
+}

@@ -1,0 +1,141 @@
+//! What the database's catalog says of a table.
+
+use crossfade_core::{Identifier, TableName};
+use crossfade_store::StoreError;
+
+#[cfg(feature = "postgres")]
+use super::postgres;
+#[cfg(feature = "sqlite")]
+use super::sqlite;
+use crate::Engine;
+use crate::error::Doing;
+use crate::session::Session;
+use crate::shape::{KeyColumn, ResolvedTable};
+
+/// A table, view or the like, as the catalog shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct TableFacts {
+    /// The catalog's number; 0 where it has none.
+    pub(crate) oid: i64,
+    /// Its schema, unquoted.
+    pub(crate) schema: String,
+    /// Its name, unquoted.
+    pub(crate) name: String,
+    /// What it is, where it is not a plain table: `a view`.
+    pub(crate) instead: Option<&'static str>,
+    /// Its columns.
+    pub(crate) columns: Vec<ColumnFacts>,
+    /// Columns of each index that makes them unique for every row at once.
+    pub(crate) unique: Vec<Vec<String>>,
+}
+
+/// A column, as the catalog shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct ColumnFacts {
+    /// Its number within the table.
+    pub(crate) number: i64,
+    /// Its name, unquoted.
+    pub(crate) name: String,
+    /// Its type as declared.
+    pub(crate) declared: String,
+    /// See [`MappedColumn::cast`](crate::shape::MappedColumn::cast).
+    pub(crate) cast: String,
+    /// See [`MappedColumn::as_text`](crate::shape::MappedColumn::as_text).
+    pub(crate) as_text: bool,
+    /// How it serves in a key; `None` when it cannot.
+    pub(crate) key_kind: Option<KeyKind>,
+    /// Its collation, where its type has one.
+    pub(crate) collation: Option<String>,
+    /// Whether it may be NULL.
+    pub(crate) nullable: bool,
+    /// Whether the database fills it in when an insert leaves it out.
+    pub(crate) has_default: bool,
+    /// Whether the database alone may write it.
+    pub(crate) generated: bool,
+}
+
+/// Kinds of key columns. Columns of the same kind and collation are ordered alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    Integer,
+    Text,
+    /// Text padded with blanks, which its comparison leaves out.
+    PaddedText,
+    Uuid,
+}
+
+impl KeyKind {
+    /// The type that a key's text is cast to. The widest of its kind, so that a key of one side
+    /// never overflows the type of the other.
+    const fn cast(self, engine: Engine) -> &'static str {
+        match engine {
+            #[cfg(feature = "postgres")]
+            Engine::Postgres => match self {
+                Self::Integer => "bigint",
+                Self::Text => "text",
+                Self::PaddedText => "bpchar",
+                Self::Uuid => "uuid",
+            },
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite => "",
+        }
+    }
+}
+
+impl TableFacts {
+    /// Looks a table up; `None` when it does not exist.
+    pub(crate) async fn find(
+        session: &mut Session,
+        engine: Engine,
+        table: &TableName,
+    ) -> Result<Option<Self>, StoreError> {
+        match engine {
+            #[cfg(feature = "postgres")]
+            Engine::Postgres => postgres::find_table(session, table).await,
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite => sqlite::find_table(session, table).await,
+        }
+        .doing("failed to look a table up")
+    }
+
+    /// The column that the manifest means: the one so spelled, else one that differs in case.
+    pub(crate) fn column(&self, name: &str) -> Option<&ColumnFacts> {
+        let alike = |column: &&ColumnFacts| column.name.eq_ignore_ascii_case(name);
+        let exact = self.columns.iter().find(|column| column.name == name);
+        exact.or_else(|| self.columns.iter().find(alike))
+    }
+
+    /// Whether an index makes exactly these columns unique.
+    pub(crate) fn is_unique(&self, key: &[Identifier]) -> bool {
+        self.unique.iter().any(|columns| {
+            columns.len() == key.len()
+                && key.iter().all(|part| {
+                    self.column(part.as_str()).is_some_and(|part| columns.contains(&part.name))
+                })
+        })
+    }
+
+    /// Qualified and quoted.
+    pub(crate) fn qualified(&self) -> String {
+        format!("{}.{}", quote(&self.schema), quote(&self.name))
+    }
+
+    /// The table and its key, ready for statements; `None` unless every key column can serve.
+    pub(crate) fn resolve(&self, engine: Engine, key: &[Identifier]) -> Option<ResolvedTable> {
+        let key = key.iter().map(|part| {
+            let column = self.column(part.as_str())?;
+            let cast = column.key_kind?.cast(engine).to_owned();
+            Some(KeyColumn { name: quote(&column.name), cast })
+        });
+        Some(ResolvedTable {
+            qualified: self.qualified(),
+            bare: quote(&self.name),
+            key: key.collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// A quoted name that comes from the catalog and may hold anything.
+pub(crate) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

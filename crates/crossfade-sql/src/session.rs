@@ -1,0 +1,318 @@
+//! A pooled connection that never goes back to the pool with a transaction on it.
+//!
+//! sqlx 0.9.0 returns a connection to the pool when its `begin` is dropped midway, with the
+//! transaction open; the next borrower's acknowledged writes then disappear with it (upstream
+//! issue 4385). A [`Session`] counts itself as open from before the first byte of `begin` until
+//! the answer to `commit` or `rollback`, and is closed instead of returned when dropped between.
+
+use std::sync::Arc;
+
+use crossfade_store::StoreError;
+use sqlx::AssertSqlSafe;
+use sqlx::pool::PoolConnection;
+#[cfg(feature = "postgres")]
+use sqlx::postgres::{PgArguments, PgConnection, Postgres};
+#[cfg(feature = "sqlite")]
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection};
+use sqlx::{Arguments, Column, TypeInfo, ValueRef};
+use sqlx_core::transaction::TransactionManager;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::database::{Database, Pool};
+use crate::error::Doing;
+use crate::value::{Row, Value};
+
+#[cfg(feature = "postgres")]
+type PgTransactions = <Postgres as sqlx::Database>::TransactionManager;
+#[cfg(feature = "sqlite")]
+type SqliteTransactions = <Sqlite as sqlx::Database>::TransactionManager;
+
+enum Pooled {
+    #[cfg(feature = "postgres")]
+    Postgres(PoolConnection<Postgres>),
+    #[cfg(feature = "sqlite")]
+    Sqlite(PoolConnection<Sqlite>),
+}
+
+/// The engine's own connection, borrowed.
+pub(crate) enum Raw<'a> {
+    #[cfg(feature = "postgres")]
+    Postgres(&'a mut PgConnection),
+    #[cfg(feature = "sqlite")]
+    Sqlite(&'a mut SqliteConnection),
+}
+
+/// A connection, in a transaction or not.
+pub(crate) struct Session {
+    /// `None` only while dropping.
+    pooled: Option<Pooled>,
+    /// Whether a transaction may be open on it.
+    open: bool,
+    /// Held while this is SQLite's one writer.
+    writer: Option<OwnedSemaphorePermit>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("open", &self.open).finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// A connection outside any transaction.
+    pub(crate) async fn session(&self) -> Result<Session, sqlx::Error> {
+        let pooled = match &self.inner.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => Pooled::Postgres(pool.acquire().await?),
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => Pooled::Sqlite(pool.acquire().await?),
+        };
+        Ok(Session { pooled: Some(pooled), open: false, writer: None })
+    }
+
+    /// A write transaction: READ COMMITTED on PostgreSQL, so that each statement sees what was
+    /// committed before it; `begin immediate` on SQLite, so that it never upgrades a read lock.
+    pub(crate) async fn begin(&self) -> Result<Session, sqlx::Error> {
+        self.begin_with(None).await
+    }
+
+    /// [`begin`](Self::begin), with a statement in the same round trip on PostgreSQL. SQLite has
+    /// no round trips to save and no such statement.
+    pub(crate) async fn begin_with(
+        &self,
+        first: Option<String>,
+    ) -> Result<Session, sqlx::Error> {
+        let writer = match &self.inner.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => None,
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => {
+                let gate = Arc::clone(&self.inner.single_writer);
+                Some(gate.acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?)
+            }
+        };
+        let mut session = self.session().await?;
+        session.writer = writer;
+        session.open = true;
+        let begun = match session.raw() {
+            #[cfg(feature = "postgres")]
+            Raw::Postgres(connection) => {
+                let mut sql = "begin isolation level read committed, read write".to_owned();
+                if let Some(first) = first {
+                    sql.push_str("; ");
+                    sql.push_str(&first);
+                }
+                let sql = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql));
+                PgTransactions::begin(connection, Some(sql)).await
+            }
+            #[cfg(feature = "sqlite")]
+            Raw::Sqlite(connection) => {
+                let sql = sqlx::SqlSafeStr::into_sql_str("begin immediate");
+                SqliteTransactions::begin(connection, Some(sql)).await
+            }
+        };
+        if let Err(error) = begun {
+            session.abandon_failed_begin().await;
+            return Err(error);
+        }
+        Ok(session)
+    }
+}
+
+impl Session {
+    /// After a failed `begin`: PostgreSQL may stand in an aborted transaction that sqlx has not
+    /// counted, which only an explicit `rollback` ends.
+    async fn abandon_failed_begin(mut self) {
+        match self.raw() {
+            #[cfg(feature = "postgres")]
+            Raw::Postgres(connection) => {
+                if sqlx::raw_sql("rollback").execute(connection).await.is_ok() {
+                    self.open = false;
+                }
+            }
+            #[cfg(feature = "sqlite")]
+            Raw::Sqlite(_) => self.open = false,
+        }
+    }
+
+    /// The engine's own connection.
+    pub(crate) fn raw(&mut self) -> Raw<'_> {
+        match self.pooled.as_mut().expect("a session has its connection until it is dropped") {
+            #[cfg(feature = "postgres")]
+            Pooled::Postgres(connection) => Raw::Postgres(connection),
+            #[cfg(feature = "sqlite")]
+            Pooled::Sqlite(connection) => Raw::Sqlite(connection),
+        }
+    }
+
+    /// Runs one statement and returns the number of rows it touched.
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &str,
+        args: Vec<Value>,
+    ) -> Result<u64, sqlx::Error> {
+        Ok(match self.raw() {
+            #[cfg(feature = "postgres")]
+            Raw::Postgres(connection) => {
+                let args: PgArguments = bind(args)?;
+                sqlx::query_with(AssertSqlSafe(sql), args).execute(connection).await?.rows_affected()
+            }
+            #[cfg(feature = "sqlite")]
+            Raw::Sqlite(connection) => {
+                let args: SqliteArguments = bind(args)?;
+                sqlx::query_with(AssertSqlSafe(sql), args).execute(connection).await?.rows_affected()
+            }
+        })
+    }
+
+    /// Runs one statement and returns its rows.
+    pub(crate) async fn fetch(
+        &mut self,
+        sql: &str,
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        match self.raw() {
+            #[cfg(feature = "postgres")]
+            Raw::Postgres(connection) => {
+                let args: PgArguments = bind(args)?;
+                let rows =
+                    sqlx::query_with(AssertSqlSafe(sql), args).fetch_all(connection).await?;
+                rows.iter().map(decode).collect()
+            }
+            #[cfg(feature = "sqlite")]
+            Raw::Sqlite(connection) => {
+                let args: SqliteArguments = bind(args)?;
+                let rows =
+                    sqlx::query_with(AssertSqlSafe(sql), args).fetch_all(connection).await?;
+                rows.iter().map(decode).collect()
+            }
+        }
+    }
+
+    /// The first row, if there is one.
+    pub(crate) async fn fetch_one(
+        &mut self,
+        sql: &str,
+        args: Vec<Value>,
+    ) -> Result<Option<Row>, sqlx::Error> {
+        Ok(self.fetch(sql, args).await?.into_iter().next())
+    }
+
+    /// Runs a script of several statements without arguments.
+    pub(crate) async fn run_script(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        match self.raw() {
+            #[cfg(feature = "postgres")]
+            Raw::Postgres(connection) => {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+            }
+            #[cfg(feature = "sqlite")]
+            Raw::Sqlite(connection) => {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits. After an error the connection is closed, unless the database answered.
+    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        let committed = match self.raw() {
+            #[cfg(feature = "postgres")]
+            Raw::Postgres(connection) => PgTransactions::commit(connection).await,
+            #[cfg(feature = "sqlite")]
+            Raw::Sqlite(connection) => SqliteTransactions::commit(connection).await,
+        };
+        if committed.is_ok() {
+            self.open = false;
+        }
+        committed
+    }
+
+    /// Rolls back; a failure closes the connection, which rolls back as well.
+    pub(crate) async fn rollback(mut self) {
+        let rolled_back = match self.raw() {
+            #[cfg(feature = "postgres")]
+            Raw::Postgres(connection) => PgTransactions::rollback(connection).await,
+            #[cfg(feature = "sqlite")]
+            Raw::Sqlite(connection) => SqliteTransactions::rollback(connection).await,
+        };
+        if rolled_back.is_ok() {
+            self.open = false;
+        }
+    }
+
+    /// [`commit`](Self::commit) with the error of a port.
+    pub(crate) async fn commit_or(self, doing: &str) -> Result<(), StoreError> {
+        self.commit().await.doing(doing)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        match self.pooled.take() {
+            // Closing the socket ends the transaction; the pool opens another connection.
+            #[cfg(feature = "postgres")]
+            Some(Pooled::Postgres(connection)) => drop(connection.detach()),
+            // The worker thread handles commands in order, so this follows whatever still runs;
+            // it undoes a `begin` by itself whose answer nobody waits for.
+            #[cfg(feature = "sqlite")]
+            Some(Pooled::Sqlite(mut connection)) => {
+                while SqliteTransactions::get_transaction_depth(&connection) > 1 {
+                    SqliteTransactions::start_rollback(&mut connection);
+                }
+                SqliteTransactions::start_rollback(&mut connection);
+            }
+            None => {}
+        }
+    }
+}
+
+fn bind<A>(values: Vec<Value>) -> Result<A, sqlx::Error>
+where
+    A: Arguments + Default,
+    i64: for<'q> sqlx::Encode<'q, A::Database> + sqlx::Type<A::Database>,
+    String: for<'q> sqlx::Encode<'q, A::Database> + sqlx::Type<A::Database>,
+    Option<i64>: for<'q> sqlx::Encode<'q, A::Database> + sqlx::Type<A::Database>,
+    Option<String>: for<'q> sqlx::Encode<'q, A::Database> + sqlx::Type<A::Database>,
+{
+    let mut args = A::default();
+    for value in values {
+        match value {
+            Value::Int(value) => args.add(value),
+            Value::Text(value) => args.add(value),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(args)
+}
+
+fn decode<R>(row: &R) -> Result<Row, sqlx::Error>
+where
+    R: sqlx::Row,
+    usize: sqlx::ColumnIndex<R>,
+    for<'r> i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'r> i32: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'r> bool: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'r> String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    let values = (0..row.columns().len()).map(|index| {
+        let raw = row.try_get_raw(index)?;
+        let kind = if raw.is_null() {
+            return Ok(match row.column(index).type_info().name() {
+                "INT8" | "INT4" | "INTEGER" | "BIGINT" | "BOOL" => Value::Int(None),
+                _ => Value::Text(None),
+            });
+        } else {
+            raw.type_info().name().to_owned()
+        };
+        Ok(match kind.as_str() {
+            "INT8" | "INTEGER" => Value::Int(Some(row.try_get::<i64, _>(index)?)),
+            "INT4" => Value::Int(Some(i64::from(row.try_get::<i32, _>(index)?))),
+            "BOOL" => Value::Int(Some(i64::from(row.try_get::<bool, _>(index)?))),
+            _ => Value::Text(Some(row.try_get::<String, _>(index)?)),
+        })
+    });
+    values.collect::<Result<Vec<_>, sqlx::Error>>().map(Row)
+}

@@ -1,0 +1,197 @@
+//! A definition resolved against the real tables: qualified names, key types, mapped columns.
+
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use crossfade_core::{Definition, Key, MigrationName};
+use crossfade_store::{StoreError, StoreErrorKind};
+
+use crate::Engine;
+use crate::database::Database;
+use crate::schema::Inspection;
+use crate::session::Session;
+use crate::value::{Row, Value};
+
+/// A key column and the type that its text is cast to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyColumn {
+    /// Quoted name.
+    pub(crate) name: String,
+    /// Type for a cast, such as `bigint`. Empty where the column's affinity converts the text it
+    /// is compared with, as on SQLite.
+    pub(crate) cast: String,
+}
+
+impl KeyColumn {
+    /// The expression that turns the bound text number `number` into a value of the column.
+    fn parameter(&self, number: usize) -> String {
+        match self.cast.as_str() {
+            "" => format!("${number}"),
+            cast => format!("${number}::text::{cast}"),
+        }
+    }
+}
+
+/// One side's table as the database knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ResolvedTable {
+    /// Qualified and quoted, so that a common table expression of the bare name cannot hide it.
+    pub(crate) qualified: String,
+    /// The bare name, quoted: what the mapping calls it.
+    pub(crate) bare: String,
+    /// Its key.
+    pub(crate) key: Vec<KeyColumn>,
+}
+
+impl ResolvedTable {
+    /// The key columns as a list, each behind `prefix`, such as `t.`. In an `order by` a prefix is
+    /// needed: a bare name would mean the output column, which may be the key's text.
+    pub(crate) fn key_list(&self, prefix: &str) -> String {
+        self.each_key(|column| format!("{prefix}{}", column.name))
+    }
+
+    /// The key columns in descending order.
+    pub(crate) fn key_descending(&self, prefix: &str) -> String {
+        self.each_key(|column| format!("{prefix}{} desc", column.name))
+    }
+
+    /// The text of each key column, for a select list. [`key_of`] reads it.
+    pub(crate) fn key_texts(&self, prefix: &str) -> String {
+        self.each_key(|column| format!("cast({prefix}{} as text)", column.name))
+    }
+
+    /// The condition that a row has the key whose parts are bound from number `first` on.
+    pub(crate) fn key_equals(&self, first: usize) -> String {
+        let equal = |(index, column): (usize, &KeyColumn)| {
+            format!("{} = {}", column.name, column.parameter(first + index))
+        };
+        self.key.iter().enumerate().map(equal).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// The condition that a row is one of `rows`, in the database's own order of keys.
+    pub(crate) fn within(&self, rows: Rows<'_>, args: &mut Args) -> String {
+        let (after, upto) = match rows {
+            Rows::One(key) => return self.key_equals(args.key(key)),
+            Rows::Between { after, upto } => (after, upto),
+        };
+        let bounds = [(after, ">"), (upto, "<=")].into_iter().filter_map(|(key, operator)| {
+            let first = args.key(key?);
+            let parameters = self.key.iter().enumerate();
+            let parameters: Vec<String> =
+                parameters.map(|(index, column)| column.parameter(first + index)).collect();
+            Some(match &parameters[..] {
+                [single] => format!("{} {operator} {single}", self.key_list("")),
+                several => format!("({}) {operator} ({})", self.key_list(""), several.join(", ")),
+            })
+        });
+        let bounds: Vec<String> = bounds.collect();
+        if bounds.is_empty() { "true".to_owned() } else { bounds.join(" and ") }
+    }
+
+    fn each_key(&self, render: impl Fn(&KeyColumn) -> String) -> String {
+        self.key.iter().map(render).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Which rows of a table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rows<'a> {
+    /// The row of one key.
+    One(&'a Key),
+    /// The rows behind `after`, up to and including `upto`; without a bound where it is `None`.
+    Between { after: Option<&'a Key>, upto: Option<&'a Key> },
+}
+
+/// The arguments of a statement while its text is put together.
+#[derive(Debug, Default)]
+pub(crate) struct Args(pub(crate) Vec<Value>);
+
+impl Args {
+    /// Binds a value and returns its number.
+    pub(crate) fn add(&mut self, value: impl Into<Value>) -> usize {
+        self.0.push(value.into());
+        self.0.len()
+    }
+
+    /// Binds each part of a key and returns the number of the first.
+    fn key(&mut self, key: &Key) -> usize {
+        let first = self.0.len() + 1;
+        self.0.extend(key.parts().iter().map(|part| Value::from(part.as_str())));
+        first
+    }
+}
+
+/// A column that the mapping yields and New has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MappedColumn {
+    /// Quoted name.
+    pub(crate) name: String,
+    /// Type on New that a mapped value takes when it is stored, without a length that a cast would
+    /// cut it to. Empty where New's affinity converts, as on SQLite.
+    pub(crate) cast: String,
+    /// Whether values are compared by their text: the type has no equality, or one that holds
+    /// different values for equal.
+    pub(crate) as_text: bool,
+    /// Whether it belongs to New's key.
+    pub(crate) in_key: bool,
+}
+
+/// Everything that statements about a migration's rows are built from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) engine: Engine,
+    pub(crate) legacy: ResolvedTable,
+    pub(crate) new: ResolvedTable,
+    /// The mapping's output columns.
+    pub(crate) columns: Vec<MappedColumn>,
+    /// The mapping without a closing semicolon.
+    pub(crate) mapping: String,
+}
+
+/// The key whose texts stand in the row from column `first` on. `None` where a part is NULL.
+pub(crate) fn key_of(row: &Row, first: usize, columns: usize) -> Option<Key> {
+    let parts = (first..first + columns).map(|index| row.opt_text(index));
+    parts.collect::<Option<Vec<_>>>().map(Key::new)
+}
+
+impl Database {
+    /// The definition resolved against the tables, looked up once per definition.
+    ///
+    /// It asks through `session`, never through another connection: a caller that holds one while
+    /// it waits for another could wait for ever on a full pool.
+    pub(crate) async fn shape(
+        &self,
+        session: &mut Session,
+        definition: &Definition,
+    ) -> Result<Arc<Shape>, StoreError> {
+        if let Some(shape) = self.cached_shape(definition) {
+            return Ok(shape);
+        }
+        let inspection = Inspection::new(session, self.engine(), definition).await?;
+        let shape = inspection.shape().map(Arc::new).map_err(|problems| {
+            StoreError::new(
+                StoreErrorKind::Invalid,
+                format!("the migration `{}` does not fit the database", definition.name),
+            )
+            .with_hint(problems.join("; "))
+        })?;
+        let entry = (definition.clone(), Arc::clone(&shape));
+        self.shapes().insert(definition.name.clone(), entry);
+        Ok(shape)
+    }
+
+    /// Forgets what was looked up, after a statement that may have changed tables.
+    pub(crate) fn forget_shapes(&self) {
+        self.shapes().clear();
+    }
+
+    fn cached_shape(&self, definition: &Definition) -> Option<Arc<Shape>> {
+        let shapes = self.shapes();
+        let (of, shape) = shapes.get(&definition.name)?;
+        (of == definition).then(|| Arc::clone(shape))
+    }
+
+    fn shapes(&self) -> MutexGuard<'_, HashMap<MigrationName, (Definition, Arc<Shape>)>> {
+        self.inner.shapes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,61 @@
+//! The transaction that the application's closures write in.
+
+#[cfg(feature = "postgres")]
+use sqlx::postgres::PgConnection;
+#[cfg(feature = "sqlite")]
+use sqlx::sqlite::SqliteConnection;
+
+use crate::Engine;
+use crate::session::{Raw, Session};
+
+/// An open write transaction of Crossfade's. The application writes through the engine's own
+/// connection and leaves commit and rollback to Crossfade; savepoints (`begin` on the connection)
+/// are fine.
+#[derive(Debug)]
+pub struct Tx {
+    pub(crate) session: Session,
+}
+
+/// The connection of another engine was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("this transaction is one of {actual}, not of {wanted}")]
+pub struct WrongEngine {
+    wanted: &'static str,
+    actual: Engine,
+}
+
+impl From<WrongEngine> for sqlx::Error {
+    fn from(error: WrongEngine) -> Self {
+        Self::Configuration(Box::new(error))
+    }
+}
+
+impl Tx {
+    /// The PostgreSQL connection of this transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongEngine`], which converts into `sqlx::Error`, on another engine.
+    #[cfg(feature = "postgres")]
+    pub fn postgres(&mut self) -> Result<&mut PgConnection, WrongEngine> {
+        match self.session.raw() {
+            Raw::Postgres(connection) => Ok(connection),
+            #[cfg(feature = "sqlite")]
+            Raw::Sqlite(_) => Err(WrongEngine { wanted: "postgres", actual: Engine::Sqlite }),
+        }
+    }
+
+    /// The SQLite connection of this transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongEngine`], which converts into `sqlx::Error`, on another engine.
+    #[cfg(feature = "sqlite")]
+    pub fn sqlite(&mut self) -> Result<&mut SqliteConnection, WrongEngine> {
+        match self.session.raw() {
+            Raw::Sqlite(connection) => Ok(connection),
+            #[cfg(feature = "postgres")]
+            Raw::Postgres(_) => Err(WrongEngine { wanted: "sqlite", actual: Engine::Postgres }),
+        }
+    }
+}
