@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crossfade_core::{MigrationName, MigrationState};
+use crossfade_core::{Epoch, MigrationName, MigrationState};
 use crossfade_store::{ControlStore, FencedStore, Heartbeat, ReadFlag, StoreError};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
 use crate::shadow::Shadows;
-use crate::shared::Shared;
+use crate::shared::{Gap, Shared};
 use crate::{Migration, Options, clock, follow};
 
 /// What the request path asks of an adapter.
@@ -40,6 +40,8 @@ pub(crate) struct Core<S> {
     migrations: RwLock<HashMap<MigrationName, Arc<Shared>>>,
     /// Orders look-ups, so that an older answer never replaces a newer one.
     looking: Mutex<()>,
+    /// Lets one of many readers renew a lapsed lease for all.
+    regaining: Mutex<()>,
     /// Asks the lease task to renew at once.
     pub(crate) renew: Notify,
     tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -71,6 +73,7 @@ impl<S: RequestStore> Instance<S> {
             options,
             migrations: RwLock::default(),
             looking: Mutex::default(),
+            regaining: Mutex::default(),
             renew: Notify::new(),
             tasks: std::sync::Mutex::default(),
         });
@@ -141,10 +144,31 @@ impl<S: RequestStore> Core<S> {
         Ok(changed)
     }
 
-    /// [`look_up`](Self::look_up) for one migration.
-    pub(crate) async fn look_up_one(&self, name: &MigrationName) -> Result<(), StoreError> {
+    /// Looks one migration up unless somebody else has meanwhile found an epoch after `epoch`.
+    pub(crate) async fn look_up_past(
+        &self,
+        shared: &Shared,
+        epoch: Epoch,
+    ) -> Result<(), StoreError> {
         let _ordered = self.looking.lock().await;
-        let state = self.store.migration(name).await?;
+        if shared.snapshot().epoch > epoch {
+            return Ok(());
+        }
+        self.look_up_one(shared).await
+    }
+
+    /// Renews a lapsed lease, unless somebody else just has.
+    pub(crate) async fn regain_lease(&self, shared: &Shared) -> Result<(), StoreError> {
+        let _one_for_all = self.regaining.lock().await;
+        if shared.lease().is_some() {
+            return Ok(());
+        }
+        shared.in_use.store(true, Ordering::Release);
+        self.renew_one(shared).await
+    }
+
+    async fn look_up_one(&self, shared: &Shared) -> Result<(), StoreError> {
+        let state = self.store.migration(&shared.snapshot().definition.name).await?;
         if self.take_in(state) {
             self.renew.notify_one();
         }
@@ -173,6 +197,9 @@ impl<S: RequestStore> Core<S> {
     }
 
     /// Renews the lease of one migration, telling what is acknowledged.
+    ///
+    /// After a gap the fleet may have gone on by several stages, since no gate waited for this
+    /// instance. So the lease only counts again once the stage was looked up behind the gap.
     pub(crate) async fn renew_one(&self, shared: &Shared) -> Result<(), StoreError> {
         let asked_ms = clock::now_ms();
         let beat = Heartbeat {
@@ -184,8 +211,14 @@ impl<S: RequestStore> Core<S> {
             ttl: self.options.lease,
         };
         self.store.heartbeat(beat).await?;
+        let gap = if shared.lease().is_none() { Gap::Lapsed } else { Gap::None };
+        if gap == Gap::Lapsed {
+            let _ordered = self.looking.lock().await;
+            self.look_up_one(shared).await?;
+        }
         // A tenth is left for clocks that run apart.
-        shared.lease_until(asked_ms + clock::ms(self.options.lease) * 9 / 10);
+        let ends_ms = asked_ms + clock::ms(self.options.lease) * 9 / 10;
+        shared.lease_until(ends_ms, gap);
         Ok(())
     }
 

@@ -112,14 +112,8 @@ impl<S: RequestStore> Migration<S> {
                 );
                 return Err(ReadError::Unleased(error));
             }
-            self.regain_lease().await.map_err(ReadError::Unleased)?;
+            self.core.regain_lease(&self.shared).await.map_err(ReadError::Unleased)?;
         }
-    }
-
-    async fn regain_lease(&self) -> Result<(), crossfade_store::StoreError> {
-        self.shared.in_use.store(true, Ordering::Release);
-        self.core.renew_one(&self.shared).await?;
-        self.core.look_up_one(&self.shared.snapshot().definition.name).await
     }
 
     fn plan(&self, snapshot: &Snapshot, user: &str, sampled: bool) -> ReadPlan {

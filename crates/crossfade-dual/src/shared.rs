@@ -16,6 +16,13 @@ pub(crate) type Snapshot = Arc<MigrationState>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseMark(u64);
 
+/// Whether a renewal came in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gap {
+    None,
+    Lapsed,
+}
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: ArcSwap<MigrationState>,
@@ -76,10 +83,9 @@ impl Shared {
         self.acknowledged() < self.snapshot().epoch
     }
 
-    /// Extends the lease, counted from before it was asked for.
-    pub(crate) fn lease_until(&self, ends_ms: i64) {
-        let before = self.lease_ends_ms.load(Ordering::Acquire);
-        if before < clock::now_ms() {
+    /// Extends the lease, after a gap where it had lapsed.
+    pub(crate) fn lease_until(&self, ends_ms: i64, after: Gap) {
+        if after == Gap::Lapsed {
             // Counted before the lease is good again, so that no operation misses the gap.
             self.lapses.fetch_add(1, Ordering::AcqRel);
         }
@@ -162,14 +168,14 @@ mod tests {
         let shared = shared();
         assert_eq!(shared.lease(), None);
         let far = clock::now_ms() + 60_000;
-        shared.lease_until(far);
+        shared.lease_until(far, Gap::Lapsed);
         let before = shared.lease();
         assert!(before.is_some());
-        shared.lease_until(far + 1);
+        shared.lease_until(far + 1, Gap::None);
         assert_eq!(shared.lease(), before, "renewed in time");
         shared.lease_ends_ms.store(clock::now_ms() - 1, Ordering::Release);
         assert_eq!(shared.lease(), None);
-        shared.lease_until(far);
+        shared.lease_until(far, Gap::Lapsed);
         assert!(shared.lease().is_some());
         assert_ne!(shared.lease(), before, "renewed too late");
     }

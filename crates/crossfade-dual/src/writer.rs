@@ -138,7 +138,7 @@ impl<S: RequestStore> Migration<S> {
                 Stop::Closed => {
                     // The next epoch decides anew whether New may be left out.
                     refusal = None;
-                    self.core.look_up_one(&self.shared.snapshot().definition.name).await?;
+                    self.core.look_up_past(&self.shared, epoch).await?;
                     // A newer epoch lets the write go on at once. There are few of them, so this
                     // ends; the bound is for a caller that would otherwise never hear of trouble.
                     if self.shared.snapshot().epoch > epoch && tries < MAX_EPOCHS {

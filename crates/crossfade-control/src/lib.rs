@@ -1,0 +1,27 @@
+//! The stage machine: moving a migration from stage to stage, flipping its read flag, and rolling
+//! it back.
+//!
+//! Each verb gathers facts through the ports, lets `crossfade-core` decide, and carries the answer
+//! out. Running any of them a second time is harmless.
+
+mod stores;
+
+mod advance;
+mod check;
+mod flag;
+mod rollback;
+mod status;
+
+mod close;
+mod facts;
+
+pub use advance::{Advance, AdvanceError, Advanced, NewRows, advance, pass_gate};
+pub use check::{Check, check};
+pub use close::{CloseError, Patience, Stragglers};
+pub use flag::{FlagChange, FlagChanged, FlagEdit, FlagError, change_flag};
+pub use rollback::{FlagRollback, RollbackError, RolledBack, rollback};
+pub use status::{Status, status};
+pub use stores::Stores;
+
+#[cfg(test)]
+mod tests;

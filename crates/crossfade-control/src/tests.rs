@@ -1,0 +1,6 @@
+//! The verbs against ports in memory.
+
+mod advance;
+mod fake;
+mod flag;
+mod rollback;

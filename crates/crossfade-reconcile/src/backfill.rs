@@ -1,0 +1,328 @@
+//! Backfill: inserting on New what Legacy already holds.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossfade_core::{MigrationName, MigrationState, RunId, RunState, Stage};
+use crossfade_store::{ControlStore, EnterError, ReconcileStore, Run, StoreError};
+use futures_util::future::try_join_all;
+use tokio::time::Instant;
+
+use crate::{Cancel, retry::retrying, worker::Worker};
+
+/// How often a closed epoch is looked up again before it counts as left.
+pub(crate) const REENTRIES: u32 = 20;
+
+/// Pause between two of those looks.
+pub(crate) const REENTRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// How a backfill works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackfillSettings {
+    /// Fixed number of rows in a batch. Default: `None`, which starts at 1000 and aims at 100 ms.
+    pub batch_size: Option<u32>,
+    /// Fixed pause after a batch. Default: `None`, which is max(20 ms, half the batch's time).
+    pub delay: Option<Duration>,
+    /// Workers of this process; 0 counts as 1. Other processes may work on the same run beside
+    /// it. Default: 1.
+    pub workers: u32,
+    /// How long a worker that died keeps its segment from the others. Default: 15 s.
+    pub lease: Duration,
+}
+
+impl Default for BackfillSettings {
+    fn default() -> Self {
+        Self { batch_size: None, delay: None, workers: 1, lease: Duration::from_secs(15) }
+    }
+}
+
+/// How far a backfill is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackfillProgress {
+    /// Legacy rows looked at by the whole run, earlier processes included.
+    pub read: u64,
+    /// New rows inserted by the whole run.
+    pub inserted: u64,
+    /// Keys put into quarantine by this process.
+    pub quarantined: u64,
+    /// The database's estimate of Legacy's rows; `None` when it has none.
+    pub estimated_rows: Option<u64>,
+}
+
+/// What the caller of a backfill hears and says.
+#[derive(Clone)]
+pub struct BackfillHooks<'a> {
+    /// Called after each batch.
+    pub progress: &'a (dyn Fn(BackfillProgress) + Send + Sync),
+    /// Stops the work after the current batch.
+    pub cancel: Cancel,
+}
+
+impl std::fmt::Debug for BackfillHooks<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BackfillHooks").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
+}
+
+/// How a backfill ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackfillOutcome {
+    /// Every source row was handled.
+    Done,
+    /// The run was done before; nothing was left to do.
+    AlreadyDone,
+    /// It was cancelled. The next backfill goes on where this one stopped.
+    Interrupted,
+}
+
+/// What a backfill did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackfillReport {
+    /// The run.
+    pub run: RunId,
+    /// How it ended.
+    pub outcome: BackfillOutcome,
+    /// Legacy rows looked at by this process.
+    pub read: u64,
+    /// New rows inserted by this process.
+    pub inserted: u64,
+    /// Keys put into quarantine by this process.
+    pub quarantined: u64,
+    /// How long this process worked.
+    pub elapsed: Duration,
+}
+
+/// Why a backfill did not run, or not to its end. Batches that were written stay.
+#[derive(Debug, thiserror::Error)]
+pub enum BackfillError {
+    /// Backfill belongs to `dual_write`.
+    #[error("backfill runs in `dual_write`, but {migration} is in `{stage}`")]
+    WrongStage {
+        /// The migration.
+        migration: MigrationName,
+        /// Its stage.
+        stage: Stage,
+    },
+    /// A writer of the stage before might still be at work.
+    #[error("the epoch before `{stage}` is still open")]
+    EpochOpen {
+        /// The migration.
+        migration: MigrationName,
+        /// Its stage.
+        stage: Stage,
+    },
+    /// The stage was changed while rows were being moved.
+    #[error("the stage was changed to `{stage}` in the middle of the backfill")]
+    StageLeft {
+        /// The stage it was changed to.
+        stage: Stage,
+    },
+    /// The run no longer counts.
+    #[error("backfill run {run} is void: its stage was left")]
+    RunVoid {
+        /// The run.
+        run: RunId,
+    },
+    /// New refuses a single row, and the row could not be put into quarantine.
+    #[error("New refuses a row that could not be put into quarantine: {reason}")]
+    Stuck {
+        /// What the database said.
+        reason: String,
+    },
+    /// The database failed, or the migration is unknown.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl BackfillError {
+    /// What to do about it, where something can be said.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::WrongStage { migration, stage } if *stage < Stage::DualWrite => Some(format!(
+                "`crossfade stage {migration} {}` is the next step towards it",
+                stage.next().unwrap_or(Stage::DualWrite)
+            )),
+            Self::WrongStage { .. } => Some("from `live` on nothing is left to backfill".into()),
+            Self::EpochOpen { migration, stage } => {
+                Some(format!("`crossfade stage {migration} {stage}` closes it"))
+            }
+            Self::StageLeft { .. } | Self::RunVoid { .. } => {
+                Some("once the stage is `dual_write` again, backfill begins anew".into())
+            }
+            Self::Stuck { .. } => None,
+            Self::Store(error) => error.hint.clone(),
+        }
+    }
+}
+
+/// Moves every existing row: inserts on New what is absent, batch by batch, through the fence.
+///
+/// Several processes may call it at once; they share the run by leased key ranges. A run that is
+/// done is left alone. Rows that New refuses are put into quarantine and do not stop the run.
+///
+/// # Errors
+///
+/// See [`BackfillError`].
+///
+/// # Cancel safety
+///
+/// Each batch saves its rows and its cursor together. Dropped midway, the next call goes on after
+/// the last batch that was written, once the leases of the dropped workers have lapsed.
+pub async fn backfill(
+    store: &dyn ReconcileStore,
+    control: &dyn ControlStore,
+    migration: &MigrationName,
+    settings: BackfillSettings,
+    hooks: BackfillHooks<'_>,
+) -> Result<BackfillReport, BackfillError> {
+    let started = Instant::now();
+    let (state, run) = open(store, control, migration).await?;
+    let job = Job { store, control, settings, hooks, run, tally: Tally::default() };
+    if job.run.state == RunState::Done {
+        return Ok(job.report(BackfillOutcome::AlreadyDone, started.elapsed()));
+    }
+    job.count_earlier(&state).await?;
+    let ids: Vec<String> = (0..settings.workers.max(1))
+        .map(|number| format!("{:016x}-{number}", rand::random::<u64>()))
+        .collect();
+    let outcome = job.drive(migration, &ids).await;
+    for id in &ids {
+        // A segment that is not given back is taken over when its lease lapses.
+        if let Err(error) = store.release_segments(job.run.id, id).await {
+            tracing::warn!(%error, worker = id, "segments were not given back");
+        }
+    }
+    Ok(job.report(outcome?, started.elapsed()))
+}
+
+/// The run to work on, begun now where there is none.
+async fn open(
+    store: &dyn ReconcileStore,
+    control: &dyn ControlStore,
+    migration: &MigrationName,
+) -> Result<(MigrationState, Run), BackfillError> {
+    for _ in 0..REENTRIES {
+        let state = control.migration(migration).await?;
+        let stage = state.stage;
+        if stage != Stage::DualWrite {
+            return match store.run_progress(&state).await? {
+                Some(progress) if stage > Stage::DualWrite && is_done(&progress.run) => {
+                    Ok((state, progress.run))
+                }
+                _ => Err(BackfillError::WrongStage { migration: migration.clone(), stage }),
+            };
+        }
+        if state.previous_open {
+            return Err(BackfillError::EpochOpen { migration: migration.clone(), stage });
+        }
+        match store.open_run(&state).await {
+            Ok(run) => return Ok((state, run)),
+            Err(EnterError::Closed) => tokio::time::sleep(REENTRY_PAUSE).await,
+            Err(EnterError::Store(error)) => return Err(error.into()),
+        }
+    }
+    let stage = control.migration(migration).await?.stage;
+    Err(BackfillError::EpochOpen { migration: migration.clone(), stage })
+}
+
+/// A backfill while it works.
+pub(crate) struct Job<'a> {
+    pub(crate) store: &'a dyn ReconcileStore,
+    pub(crate) control: &'a dyn ControlStore,
+    pub(crate) settings: BackfillSettings,
+    pub(crate) hooks: BackfillHooks<'a>,
+    pub(crate) run: Run,
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Tally {
+    earlier_read: AtomicU64,
+    earlier_inserted: AtomicU64,
+    /// Zero means unknown.
+    estimated_rows: AtomicU64,
+    read: AtomicU64,
+    inserted: AtomicU64,
+    quarantined: AtomicU64,
+}
+
+impl Job<'_> {
+    async fn drive(
+        &self,
+        migration: &MigrationName,
+        ids: &[String],
+    ) -> Result<BackfillOutcome, BackfillError> {
+        loop {
+            let state = self.control.migration(migration).await?;
+            let workers = ids.iter().map(|id| Worker::new(self, id, state.clone()).work());
+            try_join_all(workers).await?;
+            if self.hooks.cancel.is_cancelled() {
+                return Ok(BackfillOutcome::Interrupted);
+            }
+            let state = self.control.migration(migration).await?;
+            if retrying(|| self.store.finish_run(&state, &self.run)).await? {
+                return Ok(BackfillOutcome::Done);
+            }
+            // Other processes hold what is left, or the run has ended without this one.
+            match retrying(|| self.store.run_progress(&state)).await? {
+                Some(now) if now.run.id == self.run.id && is_done(&now.run) => {
+                    return Ok(BackfillOutcome::Done);
+                }
+                Some(now) if now.run.id == self.run.id => {}
+                _ => return Err(BackfillError::RunVoid { run: self.run.id }),
+            }
+            let pause = (self.settings.lease / 4).min(Duration::from_secs(1));
+            self.hooks.cancel.sleep(pause).await;
+        }
+    }
+
+    async fn count_earlier(&self, state: &MigrationState) -> Result<(), StoreError> {
+        if let Some(now) = retrying(|| self.store.run_progress(state)).await? {
+            self.tally.earlier_read.store(now.read, Ordering::Relaxed);
+            self.tally.earlier_inserted.store(now.inserted, Ordering::Relaxed);
+            let estimate = now.estimated_rows.unwrap_or(0);
+            self.tally.estimated_rows.store(estimate, Ordering::Relaxed);
+        }
+        self.tell();
+        Ok(())
+    }
+
+    pub(crate) fn count_written(&self, read: u64, inserted: u64) {
+        self.tally.read.fetch_add(read, Ordering::Relaxed);
+        self.tally.inserted.fetch_add(inserted, Ordering::Relaxed);
+        self.tell();
+    }
+
+    pub(crate) fn count_quarantined(&self) {
+        self.tally.read.fetch_add(1, Ordering::Relaxed);
+        self.tally.quarantined.fetch_add(1, Ordering::Relaxed);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (self.hooks.progress)(BackfillProgress {
+            read: get(&self.tally.earlier_read) + get(&self.tally.read),
+            inserted: get(&self.tally.earlier_inserted) + get(&self.tally.inserted),
+            quarantined: get(&self.tally.quarantined),
+            estimated_rows: Some(get(&self.tally.estimated_rows)).filter(|rows| *rows > 0),
+        });
+    }
+
+    fn report(&self, outcome: BackfillOutcome, elapsed: Duration) -> BackfillReport {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        BackfillReport {
+            run: self.run.id,
+            outcome,
+            read: get(&self.tally.read),
+            inserted: get(&self.tally.inserted),
+            quarantined: get(&self.tally.quarantined),
+            elapsed,
+        }
+    }
+}
+
+fn is_done(run: &Run) -> bool {
+    run.state == RunState::Done
+}

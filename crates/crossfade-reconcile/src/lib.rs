@@ -1,0 +1,26 @@
+//! Making New equal to the mapped Legacy rows, and measuring whether it is.
+//!
+//! [`backfill`] inserts what is absent, [`verify`] compares both sides chunk by chunk and repairs
+//! what it names when asked to. Both work through the ports; the rows never leave the database.
+
+mod backfill;
+mod verify;
+
+mod cancel;
+
+mod pace;
+mod retry;
+mod worker;
+
+pub use backfill::{
+    BackfillError, BackfillHooks, BackfillOutcome, BackfillProgress, BackfillReport,
+    BackfillSettings, backfill,
+};
+pub use cancel::{Cancel, Canceller, cancellation};
+pub use verify::{
+    Differences, Samples, VerifyError, VerifyHooks, VerifyMode, VerifyProgress, VerifyReport,
+    VerifySettings, verify,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,332 @@
+//! A database in memory: two tables with integer keys, and what backfill keeps about its run.
+//!
+//! Every call yields before and after it takes effect, so that a future dropped at any await
+//! leaves either nothing or all of a call behind, as a transaction does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use crossfade_core::{
+    BackfillOptions, Definition, Epoch, GateOptions, Key, MigrationName, MigrationState, RunId,
+    RunState, SideTable, Stage, ToKey,
+};
+use crossfade_store::{
+    Batch, BatchRequest, Chunk, EnterError, ReconcileStore, Run, RunProgress, Segment, StoreError,
+    StoreErrorKind, Verification,
+};
+use tokio::{task::yield_now, time::Instant};
+
+/// What happens before the batch of this number.
+pub(super) type Event = (u32, fn(&mut Inner));
+
+#[derive(Debug)]
+pub(super) struct Held {
+    segment: Segment,
+    worker: String,
+    until: Instant,
+    done: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) state: MigrationState,
+    pub(super) legacy: BTreeMap<i64, String>,
+    pub(super) new: BTreeMap<i64, String>,
+    /// Keys that New refuses.
+    pub(super) refused: BTreeSet<i64>,
+    pub(super) run: Option<Run>,
+    pub(super) segments: Vec<Held>,
+    pub(super) inserted: u64,
+    pub(super) batches: u32,
+    /// Errors that the next batches meet.
+    pub(super) failures: Vec<StoreErrorKind>,
+    pub(super) at_batch: Option<Event>,
+    pub(super) verifications: Vec<Verification>,
+}
+
+#[derive(Debug)]
+pub(super) struct Fake(Mutex<Inner>);
+
+pub(super) fn name() -> MigrationName {
+    "user_settings".parse().unwrap()
+}
+
+fn number(key: &Key) -> i64 {
+    key.text().parse().unwrap()
+}
+
+impl Fake {
+    /// Legacy holds these keys; the stage is `dual_write`.
+    pub(super) fn holding(keys: impl IntoIterator<Item = i64>) -> Self {
+        let side = |table: &str| SideTable {
+            table: table.parse().unwrap(),
+            key: vec!["id".parse().unwrap()],
+        };
+        let definition = Definition {
+            name: name(),
+            read_flag: "flag".parse().unwrap(),
+            legacy: side("users"),
+            legacy_columns: Vec::new(),
+            new: side("user_settings"),
+            mapping: String::new(),
+            backfill: BackfillOptions { batch_size: None, delay: None },
+            gates: GateOptions::default(),
+        };
+        Self(Mutex::new(Inner {
+            state: MigrationState {
+                definition,
+                stage: Stage::DualWrite,
+                epoch: Epoch::new(3),
+                previous_open: false,
+                quarantined: BTreeSet::new(),
+            },
+            legacy: keys.into_iter().map(|key| (key, format!("row {key}"))).collect(),
+            new: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            run: None,
+            segments: Vec::new(),
+            inserted: 0,
+            batches: 0,
+            failures: Vec::new(),
+            at_batch: None,
+            verifications: Vec::new(),
+        }))
+    }
+
+    pub(super) fn get(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[track_caller]
+    pub(super) fn assert_equal(&self) {
+        let inner = self.get();
+        assert_eq!(inner.new, inner.legacy);
+    }
+
+    /// One call: all of `effect`, between two points where it can be dropped.
+    async fn call<T>(&self, effect: impl FnOnce(&mut Inner) -> T) -> T {
+        yield_now().await;
+        let out = effect(&mut self.get());
+        yield_now().await;
+        out
+    }
+}
+
+impl Inner {
+    fn enter(&self, state: &MigrationState) -> Result<(), EnterError> {
+        if state.epoch == self.state.epoch { Ok(()) } else { Err(EnterError::Closed) }
+    }
+
+    fn batch(&mut self, request: BatchRequest<'_>) -> Result<Batch, EnterError> {
+        self.batches += 1;
+        if self.at_batch.is_some_and(|(number, _)| number == self.batches)
+            && let Some((_, happens)) = self.at_batch.take()
+        {
+            happens(self);
+        }
+        if let Some(kind) = self.failures.pop() {
+            return Err(StoreError::new(kind, "the fake says so").into());
+        }
+        self.enter(request.state)?;
+        if self.run.as_ref().is_none_or(|run| run.state != RunState::Running) {
+            return Ok(Batch::RunOver);
+        }
+        let Self { legacy, new, refused, segments, state, inserted, .. } = self;
+        let held = segments
+            .iter_mut()
+            .find(|held| held.segment.number == request.segment.number)
+            .filter(|held| held.worker == request.worker);
+        let Some(held) = held else { return Ok(Batch::LeaseLost) };
+        held.until = Instant::now() + request.lease;
+        let after = held.segment.cursor.as_ref().map_or(i64::MIN, number);
+        let upper = number(&held.segment.upper);
+        let keys: Vec<i64> = legacy
+            .keys()
+            .copied()
+            .filter(|key| (*key > after || held.segment.cursor.is_none()) && *key <= upper)
+            .take(request.rows as usize)
+            .collect();
+        let cursor = match keys.last() {
+            Some(last) if keys.len() == request.rows as usize => *last,
+            _ => upper,
+        };
+        let (done, read) = (cursor == upper, keys.len() as u64);
+        let cursor = cursor.to_key();
+        if keys.iter().any(|key| refused.contains(key)) {
+            let reason = "a constraint".to_owned();
+            if request.rows > 1 {
+                return Ok(Batch::Refused { reason });
+            }
+            let key = keys[0].to_key();
+            state.quarantined.insert(key.text().into_owned());
+            held.segment.cursor = Some(key.clone());
+            held.done = done;
+            return Ok(Batch::Quarantined { key, reason, done });
+        }
+        let mut count = 0;
+        for key in keys {
+            count += u64::from(!new.contains_key(&key));
+            new.entry(key).or_insert_with(|| legacy[&key].clone());
+        }
+        *inserted += count;
+        held.segment.cursor = Some(cursor.clone());
+        held.done = done;
+        Ok(Batch::Written { read, inserted: count, cursor, done })
+    }
+
+    fn claim(&mut self, run: &Run, worker: &str, rows: u32, lease: Duration) -> Option<Segment> {
+        let until = Instant::now() + lease;
+        let free = |held: &&mut Held| !held.done && held.until <= Instant::now();
+        if let Some(held) = self.segments.iter_mut().find(free) {
+            held.worker = worker.to_owned();
+            held.until = until;
+            return Some(held.segment.clone());
+        }
+        let end = number(run.upper.as_ref()?);
+        let cursor = self.segments.last().map(|held| held.segment.upper.clone());
+        let after = cursor.as_ref().map(number);
+        let left = self.legacy.keys().filter(|key| after.is_none_or(|after| **key > after));
+        let upper = match left.filter(|key| **key <= end).nth(rows as usize - 1) {
+            Some(upper) => *upper,
+            None if after == Some(end) => return None,
+            None => end,
+        };
+        let number = i64::try_from(self.segments.len()).unwrap();
+        let segment = Segment { number, cursor, upper: upper.to_key() };
+        let worker = worker.to_owned();
+        self.segments.push(Held { segment: segment.clone(), worker, until, done: false });
+        Some(segment)
+    }
+
+    /// Gives every held segment to a worker that is never heard of again.
+    pub(super) fn steal(&mut self, lease: Duration) {
+        for held in self.segments.iter_mut().filter(|held| !held.done) {
+            held.worker = "a worker that died".to_owned();
+            held.until = Instant::now() + lease;
+        }
+    }
+
+    fn compare(&self, after: Option<&Key>, rows: u32) -> Chunk {
+        let after = after.map_or(i64::MIN, number);
+        let all: BTreeSet<i64> = self.legacy.keys().chain(self.new.keys()).copied().collect();
+        let keys: Vec<i64> = all.into_iter().filter(|key| *key > after).collect();
+        let mut chunk = Chunk::default();
+        for key in keys.iter().take(rows as usize) {
+            chunk.compared += 1;
+            if self.state.quarantined.contains(&key.to_string()) {
+                continue;
+            }
+            match (self.legacy.get(key), self.new.get(key)) {
+                (Some(old), Some(new)) if old != new => chunk.differing.push(key.to_key()),
+                (Some(_), None) => chunk.missing.push(key.to_key()),
+                (None, Some(_)) => chunk.orphaned.push(key.to_key()),
+                _ => {}
+            }
+        }
+        if keys.len() > rows as usize {
+            chunk.next = Some(keys[rows as usize - 1].to_key());
+        }
+        chunk
+    }
+
+    fn repair(&mut self, key: &Key) -> Option<String> {
+        let (text, id) = (key.text().into_owned(), number(key));
+        if self.refused.contains(&id) && self.legacy.contains_key(&id) {
+            self.state.quarantined.insert(text);
+            return Some("a constraint".to_owned());
+        }
+        match self.legacy.get(&id) {
+            Some(row) => drop(self.new.insert(id, row.clone())),
+            None => drop(self.new.remove(&id)),
+        }
+        self.state.quarantined.remove(&text);
+        None
+    }
+}
+
+#[async_trait]
+impl ReconcileStore for Fake {
+    async fn open_run(&self, state: &MigrationState) -> Result<Run, EnterError> {
+        self.call(|inner| {
+            inner.enter(state)?;
+            let upper = inner.legacy.keys().last().map(ToKey::to_key);
+            let new = Run { id: RunId::new(1), state: RunState::Running, upper };
+            Ok(inner.run.get_or_insert(new).clone())
+        })
+        .await
+    }
+
+    async fn claim_segment(
+        &self,
+        _: &MigrationState,
+        run: &Run,
+        worker: &str,
+        rows: u32,
+        lease: Duration,
+    ) -> Result<Option<Segment>, StoreError> {
+        Ok(self.call(|inner| inner.claim(run, worker, rows, lease)).await)
+    }
+
+    async fn release_segments(&self, _: RunId, worker: &str) -> Result<(), StoreError> {
+        self.call(|inner| {
+            for held in inner.segments.iter_mut().filter(|held| held.worker == worker) {
+                held.until = Instant::now();
+            }
+        })
+        .await;
+        Ok(())
+    }
+
+    async fn backfill_batch(&self, request: BatchRequest<'_>) -> Result<Batch, EnterError> {
+        self.call(|inner| inner.batch(request)).await
+    }
+
+    async fn finish_run(&self, _: &MigrationState, run: &Run) -> Result<bool, StoreError> {
+        let done = |inner: &mut Inner| {
+            let end = inner.segments.last().map(|held| held.segment.upper.clone());
+            let done = end == run.upper && inner.segments.iter().all(|held| held.done);
+            if let Some(run) = inner.run.as_mut().filter(|_| done) {
+                run.state = RunState::Done;
+            }
+            done
+        };
+        Ok(self.call(done).await)
+    }
+
+    async fn run_progress(&self, _: &MigrationState) -> Result<Option<RunProgress>, StoreError> {
+        let progress = |inner: &mut Inner| {
+            let run = inner.run.clone().filter(|run| run.state != RunState::Void)?;
+            let estimated_rows = Some(inner.legacy.len() as u64);
+            Some(RunProgress { run, read: 0, inserted: 0, estimated_rows, elapsed_ms: 0 })
+        };
+        Ok(self.call(progress).await)
+    }
+
+    async fn verify_chunk(
+        &self,
+        _: &MigrationState,
+        after: Option<&Key>,
+        rows: u32,
+    ) -> Result<Chunk, StoreError> {
+        Ok(self.call(|inner| inner.compare(after, rows)).await)
+    }
+
+    async fn repair(
+        &self,
+        state: &MigrationState,
+        key: &Key,
+    ) -> Result<Option<String>, EnterError> {
+        self.call(|inner| inner.enter(state).map(|()| inner.repair(key))).await
+    }
+
+    async fn record_verification(
+        &self,
+        _: &MigrationState,
+        verification: Verification,
+    ) -> Result<(), StoreError> {
+        self.call(|inner| inner.verifications.push(verification)).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! The ports in memory, as far as scripts ask for them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use crossfade_core::{Definition, Epoch, Facts, MigrationName, MigrationState};
+use crossfade_store::{
+    AuditEntry, AuditRecord, Changes, ControlStore, EpochHolder, Heartbeat, InstanceRecord,
+    Registration, SchemaStore, ScriptStep, StageChange, Statement, StatementError, StoreError,
+    StoreErrorKind, Timeouts,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    pub(super) done: BTreeMap<u32, String>,
+    pub(super) ran: Vec<(String, Timeouts)>,
+    /// Tries for a lock that still fail.
+    pub(super) locked_for: u32,
+    /// The statement that the database refuses, and where it points.
+    pub(super) refused: Option<(&'static str, usize)>,
+    pub(super) problems: Vec<String>,
+    pub(super) registered: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Fake(Mutex<Inner>);
+
+impl Fake {
+    pub(super) fn get(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn error(kind: StoreErrorKind) -> StoreError {
+    StoreError::new(kind, "the fake says so")
+}
+
+#[async_trait]
+impl SchemaStore for Fake {
+    fn engine(&self) -> &'static str {
+        "postgres"
+    }
+
+    async fn new_has_rows(&self, _: &Definition) -> Result<Option<bool>, StoreError> {
+        unreachable!()
+    }
+
+    async fn definition_problems(&self, _: &Definition) -> Result<Vec<String>, StoreError> {
+        Ok(self.get().problems.clone())
+    }
+
+    async fn step_done(&self, step: ScriptStep<'_>) -> Result<Option<String>, StoreError> {
+        Ok(self.get().done.get(&step.position).cloned())
+    }
+
+    async fn run_step(
+        &self,
+        step: ScriptStep<'_>,
+        statement: &Statement,
+        timeouts: Timeouts,
+    ) -> Result<(), StatementError> {
+        let mut inner = self.get();
+        if inner.locked_for > 0 {
+            inner.locked_for -= 1;
+            return Err(StatementError { error: error(StoreErrorKind::LockTimeout), offset: None });
+        }
+        if let Some((text, offset)) = inner.refused
+            && statement.text == text
+        {
+            let offset = Some(offset);
+            return Err(StatementError { error: error(StoreErrorKind::Database), offset });
+        }
+        inner.done.insert(step.position, step.digest.to_owned());
+        inner.ran.push((statement.text.clone(), timeouts));
+        Ok(())
+    }
+
+    async fn revoke_legacy(&self, _: &Definition) -> Result<Vec<String>, StoreError> {
+        unreachable!()
+    }
+
+    async fn truncate_new(&self, _: &Definition, _: Timeouts) -> Result<(), StoreError> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
+impl Changes for Fake {
+    async fn changed(&self, _: u64) -> Result<u64, StoreError> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
+impl ControlStore for Fake {
+    async fn register(&self, _: &Definition, _: &str) -> Result<Registration, StoreError> {
+        let before = std::mem::replace(&mut self.get().registered, true);
+        Ok(if before { Registration::Unchanged } else { Registration::Created })
+    }
+
+    async fn migration(&self, _: &MigrationName) -> Result<MigrationState, StoreError> {
+        Err(error(StoreErrorKind::NotFound))
+    }
+
+    async fn install(&self, _: bool) -> Result<Vec<String>, StoreError> {
+        unreachable!()
+    }
+
+    async fn migrations(&self) -> Result<Vec<MigrationState>, StoreError> {
+        unreachable!()
+    }
+
+    async fn facts(&self, _: &MigrationState) -> Result<Facts, StoreError> {
+        unreachable!()
+    }
+
+    async fn append_epoch(&self, _: StageChange<'_>) -> Result<Epoch, StoreError> {
+        unreachable!()
+    }
+
+    async fn close_epoch(
+        &self,
+        _: &MigrationName,
+        _: Epoch,
+        _: Duration,
+    ) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    async fn epoch_holders(
+        &self,
+        _: &MigrationName,
+        _: Epoch,
+    ) -> Result<Vec<EpochHolder>, StoreError> {
+        unreachable!()
+    }
+
+    async fn terminate(&self, _: &EpochHolder) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    async fn heartbeat(&self, _: Heartbeat<'_>) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    async fn sign_off(&self, _: &str) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    async fn instances(&self, _: &MigrationName) -> Result<Vec<InstanceRecord>, StoreError> {
+        unreachable!()
+    }
+
+    async fn quarantine(
+        &self,
+        _: &MigrationName,
+        _: u32,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        unreachable!()
+    }
+
+    async fn audit(&self, _: AuditEntry<'_>) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    async fn audit_trail(&self, _: u32) -> Result<Vec<AuditRecord>, StoreError> {
+        unreachable!()
+    }
+
+    async fn now_ms(&self) -> Result<i64, StoreError> {
+        unreachable!()
+    }
+}

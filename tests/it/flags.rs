@@ -1,0 +1,87 @@
+//! The rule set in the database: every process follows it, and a flip moves the reads at once.
+
+use std::sync::Arc;
+
+use crossfade::{Crossfade, Flags, Side, Stage};
+use crossfade_store::{NewRuleSet, RuleSetStore, StoreErrorKind};
+
+use crate::support::{Bench, WAIT, engines, eventually, read_side};
+
+fn document(variant: &str) -> String {
+    format!(
+        r#"{{"flags":{{"read_people_v2":{{"state":"ENABLED","variants":{{"on":true,"off":false}},
+        "defaultVariant":"{variant}"}}}}}}"#
+    )
+}
+
+async fn store(bench: &Bench, based_on: i64, document: &str) -> Result<i64, StoreErrorKind> {
+    let rule_set = NewRuleSet {
+        based_on,
+        document,
+        action: "flag.set",
+        flag: "read_people_v2",
+        author: "test",
+        reason: "",
+    };
+    bench.db.append_rule_set(rule_set).await.map_err(|error| error.kind)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flip_reaches_every_process() {
+    engines("flip", async |db, url| {
+        let bench = Bench::new(db).await;
+        bench.go(Stage::Live).await;
+        assert_eq!(store(&bench, 0, &document("on")).await, Ok(1));
+        // Two processes, each with a pool and a flag client of its own.
+        let mut apps = Vec::new();
+        for _ in 0..2 {
+            let db = crossfade::Database::connect(&url).await.expect("opens");
+            apps.push(Crossfade::builder_on(db).build().await.expect("starts"));
+        }
+        let side = async |app: &Crossfade| {
+            let migration = app.migration("people").expect("registered");
+            read_side(&migration, 1).await.expect("read")
+        };
+        for app in &apps {
+            eventually("it reads New", async || side(app).await == Side::New).await;
+        }
+        assert_eq!(store(&bench, 1, &document("off")).await, Ok(2));
+        for app in &apps {
+            eventually("it reads Legacy", async || side(app).await == Side::Legacy).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_editors_one_is_told() {
+    engines("editors", async |db, _| {
+        let bench = Bench::new(db).await;
+        assert_eq!(store(&bench, 0, &document("on")).await, Ok(1));
+        assert_eq!(store(&bench, 0, &document("off")).await, Err(StoreErrorKind::Conflict));
+        assert_eq!(store(&bench, 5, &document("off")).await, Err(StoreErrorKind::Conflict));
+        let stored = bench.db.rule_set_history(10).await.expect("history");
+        assert_eq!(stored.len(), 1);
+        assert_eq!(stored[0].document, document("on"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_rule_set_leaves_the_last_good_one() {
+    engines("bad_set", async |db, _| {
+        let bench = Bench::new(db).await;
+        assert_eq!(store(&bench, 0, &document("on")).await, Ok(1));
+        let flags = Flags::from_store(Arc::new(bench.db.clone())).await;
+        assert_eq!(tokio::time::timeout(WAIT, flags.wait_for(1)).await, Ok(1));
+        assert_eq!(store(&bench, 1, &document("neither")).await, Ok(2));
+        let refused = flags.wait_until(|status| status.last_error().is_some());
+        let status = tokio::time::timeout(WAIT, refused).await.expect("it is refused");
+        assert_eq!(status.version(), 1);
+        assert!(flags.is_enabled("read_people_v2", "1"));
+        assert_eq!(store(&bench, 2, &document("off")).await, Ok(3));
+        assert_eq!(tokio::time::timeout(WAIT, flags.wait_for(3)).await, Ok(3));
+        assert!(!flags.is_enabled("read_people_v2", "1"));
+    })
+    .await;
+}
