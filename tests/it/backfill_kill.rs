@@ -47,7 +47,7 @@ async fn read_rows(project: &Project) -> u64 {
 async fn killed_and_run_again(engine: Engine) {
     let project = dual_write(engine, "kill").await;
     let args = ["backfill", "people", "--batch-size", "50", "--delay", "5ms", "--workers", "2"];
-    for target in [1, 400, 900, 1500, 2200] {
+    for target in [1, 900, 2200] {
         let mut child = project
             .command(&args)
             .stdout(Stdio::null())
@@ -60,7 +60,7 @@ async fn killed_and_run_again(engine: Engine) {
         child.wait().expect("it ends");
     }
     assert!(read_rows(&project).await < ROWS.cast_unsigned(), "every kill came in the middle");
-    project.ok(&["backfill", "people"]).says(&["done"]);
+    project.ok(&["backfill", "people"]).says(&["rows looked at"]);
     assert_equal(&project).await;
     project.ok(&["verify", "people"]);
     // A second run of a finished backfill changes nothing.

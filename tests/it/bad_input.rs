@@ -13,7 +13,7 @@ async fn words_that_name_nothing() {
         (&["stage", "nobody", "live"], 1, &["nobody"]),
         (&["stage", "people", "livee"], 2, &["livee", "dual_write"]),
         (&["flag", "show", "nothing"], 1, &["nothing"]),
-        (&["expand", "nobody"], 1, &["nobody", "crossfade new nobody"]),
+        (&["expand", "nobody"], 1, &["nobody", "crossfade new"]),
         (&["status", "users\"; drop table x;--"], 2, &["drop table x"]),
         (&["backfill", "people", "--workers", "0"], 2, &["workers"]),
         (&["no-such-command"], 2, &["no-such-command"]),
@@ -30,17 +30,22 @@ async fn files_that_do_not_parse() {
     let project = Project::with_people(Engine::Sqlite, "files", "").await;
     let toml = "migrations/people/migration.toml";
     let expand = "migrations/people/expand.sql";
-    for (file, text, words) in [
-        (toml, "name = \"people\"\nread_flag = \n", &["migration.toml", "2"][..]),
-        (toml, "name = \"people\"\nread_flagg = \"x\"\n", &["migration.toml", "read_flagg", "2"]),
-        (expand, "create table a (x bigint);\n\nselect 'never ends\n", &["expand.sql", "3"]),
-        (expand, "drop table people;\n", &["expand.sql", "1", "drop table"]),
-        ("crossfade.toml", "database_urll = \"x\"\n", &["crossfade.toml", "database_urll", "1"]),
+    for (file, text, code, words) in [
+        (toml, "name = \"people\"\nread_flag = \n", 1, &["migration.toml", "2"][..]),
+        (
+            toml,
+            "name = \"people\"\nread_flagg = \"x\"\n",
+            1,
+            &["migration.toml", "read_flagg", "2"],
+        ),
+        (expand, "create table a (x bigint);\n\nselect 'never ends\n", 1, &["expand.sql", "3"]),
+        (expand, "drop table people;\n", 1, &["expand.sql:1", "must not drop a table"]),
+        ("crossfade.toml", "database_urll = \"x\"\n", 2, &["crossfade.toml:1:1", "database_urll"]),
     ] {
         project.write_people();
         let kept = std::fs::read_to_string(project.folder.path().join("crossfade.toml"));
         project.write(file, text);
-        project.run(&["expand", "people"]).expect(1).says(words);
+        project.run(&["expand", "people"]).expect(code).says(words);
         project.write("crossfade.toml", &kept.expect("init wrote it"));
     }
     project.write_people();
@@ -97,11 +102,11 @@ async fn a_mapping_that_does_not_fit_on_postgres() {
 async fn a_failing_statement_names_its_place_and_the_mended_script_goes_on() {
     let project = Project::with_people(Engine::Postgres, "failing", "").await;
     let script = "create table people_v2 (person_id bigint primary key, name text);\n\
-                  -- a comment\ncreate index i on\n  people_v2 (nme);\n";
+                  -- a comment\ncreate index i on\n  people_v2 (name) whre name <> '';\n";
     project.write("migrations/people/expand.sql", script);
-    let words = ["expand.sql", "4", "nme"];
+    let words = ["expand.sql:4:20", "whre"];
     project.run(&["expand", "people"]).expect(1).says(&words);
-    project.write("migrations/people/expand.sql", &script.replace("nme", "name"));
+    project.write("migrations/people/expand.sql", &script.replace("whre", "where"));
     project.ok(&["expand", "people"]);
     project.drop().await;
 }
@@ -170,12 +175,13 @@ async fn a_lock_that_is_not_had_in_time() {
     let entry =
         crossfade_store::Entry { migration: &state.definition.name, epoch: state.epoch, key: &key };
     let writer = crossfade_store::FencedStore::enter(&db, entry).await.expect("open");
-    let args = ["stage", "people", "delete_only", "--close-timeout", "1s"];
+    let args = ["stage", "people", "delete_only", "--close-wait", "1s"];
     project.run(&args).expect(5).says(&["idle in transaction", "--terminate-stragglers"]);
     let status = project.json(&["status", "people"], 0);
     assert!(status.to_string().contains("previous"), "{status}");
     // The change is resumed, and the straggler ended, when asked to.
-    project.ok(&["stage", "people", "delete_only", "--terminate-stragglers"]);
+    let args = ["stage", "people", "delete_only", "--close-wait", "1s", "--terminate-stragglers"];
+    project.ok(&args);
     drop(writer);
     project.drop().await;
 }

@@ -110,9 +110,14 @@ pub async fn rollback(
         new_rows: NewRows::Keep,
         patience,
     };
-    let advanced = advance(stores, &request)
-        .await
-        .map_err(|error| RollbackError::Stage { stage: state.stage, error: Box::new(error) })?;
+    let advanced = match advance(stores, &request).await {
+        // Somebody else rolls back in the same moment; what they may leave open is closed here.
+        Err(AdvanceError::Overtaken { stage, .. }) if stage == to => {
+            advance(stores, &request).await
+        }
+        done => done,
+    }
+    .map_err(|error| RollbackError::Stage { stage: state.stage, error: Box::new(error) })?;
     let left = match advanced {
         Advanced::Changed { from, .. } => Some(from),
         Advanced::Resumed { .. } | Advanced::AlreadyThere { .. } => None,

@@ -25,7 +25,7 @@ pub struct Parity {
     pub started_ms: i64,
     /// Keys whose New row was not the mapped Legacy row, in either direction.
     pub differences: u64,
-    /// Keys that the pass repaired; such a pass opens no gate.
+    /// Keys of these that the pass repaired; such a pass opens no gate.
     pub repaired: u64,
 }
 
@@ -218,9 +218,10 @@ impl Refusals<'_> {
     }
 
     fn clean(&mut self, parity: &Parity) {
-        if parity.differences > 0 {
+        let remaining = parity.differences.saturating_sub(parity.repaired);
+        if remaining > 0 {
             self.add(
-                format!("the last verification found {} differing keys", parity.differences),
+                format!("the last verification left {remaining} differing keys"),
                 format!("`crossfade verify {} --repair`, then verify again", self.name),
             );
         } else if parity.repaired > 0 {

@@ -42,7 +42,8 @@ impl<S: RequestStore> Migration<S> {
     /// Each closure writes the full row (or deletes it) on its side, in the transaction that it is
     /// lent, and must be done with the transaction when its future ends. A closure is called again
     /// when the transaction is tried again: after a closed epoch, a serialization failure or a
-    /// deadlock. In `dual_write` a refusal by New never fails the call: Legacy is written alone
+    /// deadlock. Those are told by the database's error in the chain of `E`'s sources, so `E` must
+    /// name it as a source and not hide it behind `#[error(transparent)]`. In `dual_write` a refusal by New never fails the call: Legacy is written alone
     /// and the key is put into quarantine.
     ///
     /// # Errors
@@ -203,7 +204,7 @@ impl<S: RequestStore> Migration<S> {
                     Ok(()) => {}
                     Err(error) => {
                         store.rollback(tx).await;
-                        return Err(new_trouble(error));
+                        return Err(self.new_trouble(error));
                     }
                 }
             }
@@ -212,7 +213,7 @@ impl<S: RequestStore> Migration<S> {
                 let result = self.borrowed(work.run(Side::New, lent), loan, Side::New).await;
                 let (result, back) = match (result, plan.new) {
                     (Err(Stop::Final(WriteError::New(error))), NewWrite::OrQuarantine) => {
-                        return Err(Stop::NewRefused(chain(&error)));
+                        return Err(Stop::NewRefused(store.words(&error)));
                     }
                     (result, _) => result?,
                 };
@@ -268,6 +269,16 @@ impl<S: RequestStore> Migration<S> {
     fn own<R, E: Error + 'static>(&self, result: Result<R, StoreError>) -> Result<R, Stop<E>> {
         result.map_err(transient_or_final)
     }
+
+    /// New could not be touched where it must not fail the call.
+    fn new_trouble<E: Error + 'static>(&self, error: StoreError) -> Stop<E> {
+        match error.kind {
+            StoreErrorKind::Conflict | StoreErrorKind::Unavailable => {
+                Stop::Transient(WriteError::Store(error))
+            }
+            _ => Stop::NewRefused(self.core.store.words(&error)),
+        }
+    }
 }
 
 fn transient_or_final<E: Error + 'static>(error: StoreError) -> Stop<E> {
@@ -275,29 +286,4 @@ fn transient_or_final<E: Error + 'static>(error: StoreError) -> Stop<E> {
         StoreErrorKind::Conflict => Stop::Transient(WriteError::Store(error)),
         _ => Stop::Final(WriteError::Store(error)),
     }
-}
-
-/// New could not be touched where it must not fail the call.
-fn new_trouble<E: Error + 'static>(error: StoreError) -> Stop<E> {
-    match error.kind {
-        StoreErrorKind::Conflict | StoreErrorKind::Unavailable => {
-            Stop::Transient(WriteError::Store(error))
-        }
-        _ => Stop::NewRefused(chain(&error)),
-    }
-}
-
-/// The texts of an error and its sources, each only once.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let part = source.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        next = source.source();
-    }
-    text
 }

@@ -1,14 +1,15 @@
 //! Backfill: inserting on New what Legacy already holds.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod job;
+
 use std::time::Duration;
 
 use crossfade_core::{MigrationName, MigrationState, RunId, RunState, Stage};
 use crossfade_store::{ControlStore, EnterError, ReconcileStore, Run, StoreError};
-use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
-use crate::{Cancel, retry::retrying, worker::Worker};
+use crate::Cancel;
+pub(crate) use job::Job;
 
 /// How often a closed epoch is looked up again before it counts as left.
 pub(crate) const REENTRIES: u32 = 20;
@@ -178,7 +179,7 @@ pub async fn backfill(
 ) -> Result<BackfillReport, BackfillError> {
     let started = Instant::now();
     let (state, run) = open(store, control, migration).await?;
-    let job = Job { store, control, settings, hooks, run, tally: Tally::default() };
+    let job = Job::new(store, control, settings, hooks, run);
     if job.run.state == RunState::Done {
         return Ok(job.report(BackfillOutcome::AlreadyDone, started.elapsed()));
     }
@@ -224,103 +225,6 @@ async fn open(
     }
     let stage = control.migration(migration).await?.stage;
     Err(BackfillError::EpochOpen { migration: migration.clone(), stage })
-}
-
-/// A backfill while it works.
-pub(crate) struct Job<'a> {
-    pub(crate) store: &'a dyn ReconcileStore,
-    pub(crate) control: &'a dyn ControlStore,
-    pub(crate) settings: BackfillSettings,
-    pub(crate) hooks: BackfillHooks<'a>,
-    pub(crate) run: Run,
-    tally: Tally,
-}
-
-#[derive(Default)]
-struct Tally {
-    earlier_read: AtomicU64,
-    earlier_inserted: AtomicU64,
-    /// Zero means unknown.
-    estimated_rows: AtomicU64,
-    read: AtomicU64,
-    inserted: AtomicU64,
-    quarantined: AtomicU64,
-}
-
-impl Job<'_> {
-    async fn drive(
-        &self,
-        migration: &MigrationName,
-        ids: &[String],
-    ) -> Result<BackfillOutcome, BackfillError> {
-        loop {
-            let state = self.control.migration(migration).await?;
-            let workers = ids.iter().map(|id| Worker::new(self, id, state.clone()).work());
-            try_join_all(workers).await?;
-            if self.hooks.cancel.is_cancelled() {
-                return Ok(BackfillOutcome::Interrupted);
-            }
-            let state = self.control.migration(migration).await?;
-            if retrying(|| self.store.finish_run(&state, &self.run)).await? {
-                return Ok(BackfillOutcome::Done);
-            }
-            // Other processes hold what is left, or the run has ended without this one.
-            match retrying(|| self.store.run_progress(&state)).await? {
-                Some(now) if now.run.id == self.run.id && is_done(&now.run) => {
-                    return Ok(BackfillOutcome::Done);
-                }
-                Some(now) if now.run.id == self.run.id => {}
-                _ => return Err(BackfillError::RunVoid { run: self.run.id }),
-            }
-            let pause = (self.settings.lease / 4).min(Duration::from_secs(1));
-            self.hooks.cancel.sleep(pause).await;
-        }
-    }
-
-    async fn count_earlier(&self, state: &MigrationState) -> Result<(), StoreError> {
-        if let Some(now) = retrying(|| self.store.run_progress(state)).await? {
-            self.tally.earlier_read.store(now.read, Ordering::Relaxed);
-            self.tally.earlier_inserted.store(now.inserted, Ordering::Relaxed);
-            let estimate = now.estimated_rows.unwrap_or(0);
-            self.tally.estimated_rows.store(estimate, Ordering::Relaxed);
-        }
-        self.tell();
-        Ok(())
-    }
-
-    pub(crate) fn count_written(&self, read: u64, inserted: u64) {
-        self.tally.read.fetch_add(read, Ordering::Relaxed);
-        self.tally.inserted.fetch_add(inserted, Ordering::Relaxed);
-        self.tell();
-    }
-
-    pub(crate) fn count_quarantined(&self) {
-        self.tally.read.fetch_add(1, Ordering::Relaxed);
-        self.tally.quarantined.fetch_add(1, Ordering::Relaxed);
-        self.tell();
-    }
-
-    fn tell(&self) {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (self.hooks.progress)(BackfillProgress {
-            read: get(&self.tally.earlier_read) + get(&self.tally.read),
-            inserted: get(&self.tally.earlier_inserted) + get(&self.tally.inserted),
-            quarantined: get(&self.tally.quarantined),
-            estimated_rows: Some(get(&self.tally.estimated_rows)).filter(|rows| *rows > 0),
-        });
-    }
-
-    fn report(&self, outcome: BackfillOutcome, elapsed: Duration) -> BackfillReport {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        BackfillReport {
-            run: self.run.id,
-            outcome,
-            read: get(&self.tally.read),
-            inserted: get(&self.tally.inserted),
-            quarantined: get(&self.tally.quarantined),
-            elapsed,
-        }
-    }
 }
 
 fn is_done(run: &Run) -> bool {

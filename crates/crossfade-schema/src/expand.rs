@@ -86,9 +86,6 @@ pub async fn expand(
     if !errors.is_empty() {
         return Err(ExpandError::Unsafe { findings: errors });
     }
-    for finding in &warnings {
-        tracing::warn!(%finding, hint = finding.hint, "the script can be made safer");
-    }
     let steps = run_script(store, &definition.name, &manifest.expand, bounds, mode).await?;
     if mode == Mode::Plan {
         return Ok(ExpandReport { steps, warnings, registration: None });

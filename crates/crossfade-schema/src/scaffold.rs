@@ -85,9 +85,7 @@ pub fn scaffold(migrations: &Path, name: &MigrationName) -> Result<Vec<PathBuf>,
 ///
 /// [`ScaffoldError::Write`] when one cannot be written; those made before stay.
 pub fn init(config: &Path, migrations: &Path) -> Result<Vec<Scaffolded>, ScaffoldError> {
-    let folder = config.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let flags = folder.join("flags.json");
+    let flags = config.with_file_name("flags.json");
     Ok(vec![make_file(config, CONFIG)?, make_file(&flags, FLAGS)?, make_folder(migrations)?])
 }
 

@@ -66,7 +66,8 @@ impl Db {
     pub async fn conn(&self) -> Result<Conn, StoreError> {
         Ok(Conn(match &self.0 {
             Source::Pool(database) => {
-                let session: Session = database.session().await.doing("failed to get a connection")?;
+                let session: Session =
+                    database.session().await.doing("failed to get a connection")?;
                 Held::Pooled(Tx { session })
             }
             Source::Lent(tx) => Held::Lent(Arc::clone(tx).lock_owned().await),

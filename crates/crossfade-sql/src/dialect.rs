@@ -1,7 +1,5 @@
 //! What differs between the engines' SQL.
 
-use crossfade_core::Identifier;
-
 use crate::Engine;
 use crate::changes::CHANNEL;
 
@@ -57,9 +55,4 @@ impl Engine {
             Self::Sqlite => None,
         }
     }
-}
-
-/// A quoted identifier. Both engines take double quotes.
-pub(crate) fn quote(identifier: &Identifier) -> String {
-    format!("\"{identifier}\"")
 }

@@ -1,6 +1,7 @@
 //! From sqlx's errors to those of the ports.
 
 use std::error::Error;
+use std::fmt;
 
 use crossfade_store::{Failure, StoreError, StoreErrorKind};
 
@@ -20,7 +21,9 @@ pub(crate) fn failure(error: &sqlx::Error) -> Failure {
             // SQLITE_LOCKED, SQLITE_BUSY_SNAPSHOT.
             Some("40001" | "40P01" | "5" | "6" | "517") => Failure::Transient,
             // PostgreSQL: connection exceptions and shutdowns.
-            Some(code) if code.len() == 5 && (code.starts_with("08") || code.starts_with("57P")) => {
+            Some(code)
+                if code.len() == 5 && (code.starts_with("08") || code.starts_with("57P")) =>
+            {
                 Failure::ConnectionLost
             }
             _ => Failure::Refused,
@@ -29,16 +32,55 @@ pub(crate) fn failure(error: &sqlx::Error) -> Failure {
     }
 }
 
-/// The failure of the first sqlx error in a chain of sources.
-pub(crate) fn failure_in_chain(error: &(dyn Error + 'static)) -> Failure {
+/// An sqlx error in the database's own words. sqlx closes its text with "at line N", a line of the
+/// server's source code, which people take for a line of their own script.
+#[derive(Debug)]
+pub(crate) struct Said(sqlx::Error);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            sqlx::Error::Database(database) => f.write_str(database.message()),
+            error => error.fmt(f),
+        }
+    }
+}
+
+impl Error for Said {}
+
+/// The first sqlx error in a chain of sources.
+fn in_chain<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a sqlx::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(sqlx) = error.downcast_ref::<sqlx::Error>() {
-            return failure(sqlx);
+        if let Some(Said(error)) = error.downcast_ref() {
+            return Some(error);
+        }
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
         }
         next = error.source();
     }
-    Failure::Refused
+    None
+}
+
+/// The failure of the first sqlx error in a chain of sources.
+pub(crate) fn failure_in_chain(error: &(dyn Error + 'static)) -> Failure {
+    in_chain(error).map_or(Failure::Refused, failure)
+}
+
+/// The database's words in a chain of sources; the chain's own texts where there are none.
+pub(crate) fn words_in_chain(error: &(dyn Error + 'static)) -> String {
+    if let Some(sqlx::Error::Database(database)) = in_chain(error) {
+        return database.message().to_owned();
+    }
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
 }
 
 /// Whether the database gave up waiting: for a lock, or for the statement to end.
@@ -68,7 +110,10 @@ pub(crate) fn store_error(doing: &str, error: sqlx::Error) -> StoreError {
     } else if timed_out(&error) {
         (StoreErrorKind::LockTimeout, None)
     } else if matches!(code(&error).as_deref(), Some("8" | "1032" | "25006")) {
-        (StoreErrorKind::Database, Some("the database is read-only for this user; check its file's rights or the server"))
+        (
+            StoreErrorKind::Database,
+            Some("the database is read-only for this user; check its file's rights or the server"),
+        )
     } else {
         match (failure(&error), &error) {
             (_, sqlx::Error::PoolTimedOut) => (
@@ -84,7 +129,7 @@ pub(crate) fn store_error(doing: &str, error: sqlx::Error) -> StoreError {
             (Failure::Refused, _) => (StoreErrorKind::Database, None),
         }
     };
-    let store = StoreError::new(kind, doing).with_source(error);
+    let store = StoreError::new(kind, doing).with_source(Said(error));
     match hint {
         Some(hint) => store.with_hint(hint),
         None => store,

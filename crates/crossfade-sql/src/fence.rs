@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use crossfade_core::{Definition, Epoch, Key, MigrationName, epoch_lock_id, key_lock_id};
 use crossfade_store::{CommitError, EnterError, Entry, Failure, FencedStore, StoreError};
 
-use crate::error::{Doing, code, failure, failure_in_chain, store_error};
+use crate::error::{Doing, code, failure, failure_in_chain, store_error, words_in_chain};
 use crate::session::Session;
 use crate::value::{Value, args};
 use crate::{Database, Engine, Tx};
@@ -85,8 +85,7 @@ impl FencedStore for Database {
         key: &Key,
     ) -> Result<(), StoreError> {
         let shape = self.shape(&mut tx.session, definition).await?;
-        let sql =
-            format!("delete from {} where {}", shape.new.qualified, shape.new.key_equals(1));
+        let sql = format!("delete from {} where {}", shape.new.qualified, shape.new.key_equals(1));
         let values = key.parts().iter().map(|part| Value::from(part.as_str())).collect();
         tx.session.execute(&sql, values).await.doing("failed to delete on New")?;
         Ok(())
@@ -101,7 +100,11 @@ impl FencedStore for Database {
         mark(self.engine(), &mut tx.session, entry, reason).await
     }
 
-    async fn release_from_quarantine(&self, tx: &mut Tx, entry: Entry<'_>) -> Result<(), StoreError> {
+    async fn release_from_quarantine(
+        &self,
+        tx: &mut Tx,
+        entry: Entry<'_>,
+    ) -> Result<(), StoreError> {
         let migration = entry.migration.as_str();
         tx.session
             .execute(
@@ -131,6 +134,10 @@ impl FencedStore for Database {
 
     fn classify(&self, error: &(dyn Error + 'static)) -> Failure {
         failure_in_chain(error)
+    }
+
+    fn words(&self, error: &(dyn Error + 'static)) -> String {
+        words_in_chain(error)
     }
 }
 

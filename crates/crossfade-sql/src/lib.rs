@@ -1,7 +1,7 @@
 //! Adapters of Crossfade for PostgreSQL and SQLite. The only crate that speaks SQL.
 //!
 //! [`Database`] wraps a pool and implements every port of `crossfade-store`. Statements are
-//! written once wherever the engines agree; what differs stands in [`dialect`] and in the
+//! written once wherever the engines agree; what differs stands in `dialect` and in the
 //! `install` scripts.
 
 mod changes;

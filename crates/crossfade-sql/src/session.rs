@@ -78,10 +78,7 @@ impl Database {
 
     /// [`begin`](Self::begin), with a statement in the same round trip on PostgreSQL. SQLite has
     /// no round trips to save and no such statement.
-    pub(crate) async fn begin_with(
-        &self,
-        first: Option<String>,
-    ) -> Result<Session, sqlx::Error> {
+    pub(crate) async fn begin_with(&self, first: Option<String>) -> Result<Session, sqlx::Error> {
         let writer = match &self.inner.pool {
             #[cfg(feature = "postgres")]
             Pool::Postgres(_) => None,
@@ -155,12 +152,18 @@ impl Session {
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => {
                 let args: PgArguments = bind(args)?;
-                sqlx::query_with(AssertSqlSafe(sql), args).execute(connection).await?.rows_affected()
+                sqlx::query_with(AssertSqlSafe(sql), args)
+                    .execute(connection)
+                    .await?
+                    .rows_affected()
             }
             #[cfg(feature = "sqlite")]
             Raw::Sqlite(connection) => {
                 let args: SqliteArguments = bind(args)?;
-                sqlx::query_with(AssertSqlSafe(sql), args).execute(connection).await?.rows_affected()
+                sqlx::query_with(AssertSqlSafe(sql), args)
+                    .execute(connection)
+                    .await?
+                    .rows_affected()
             }
         })
     }
@@ -175,15 +178,13 @@ impl Session {
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => {
                 let args: PgArguments = bind(args)?;
-                let rows =
-                    sqlx::query_with(AssertSqlSafe(sql), args).fetch_all(connection).await?;
+                let rows = sqlx::query_with(AssertSqlSafe(sql), args).fetch_all(connection).await?;
                 rows.iter().map(decode).collect()
             }
             #[cfg(feature = "sqlite")]
             Raw::Sqlite(connection) => {
                 let args: SqliteArguments = bind(args)?;
-                let rows =
-                    sqlx::query_with(AssertSqlSafe(sql), args).fetch_all(connection).await?;
+                let rows = sqlx::query_with(AssertSqlSafe(sql), args).fetch_all(connection).await?;
                 rows.iter().map(decode).collect()
             }
         }

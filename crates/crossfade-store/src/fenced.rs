@@ -93,7 +93,11 @@ pub trait FencedStore: Send + Sync + Debug + 'static {
     /// # Errors
     ///
     /// Whatever the database answers.
-    async fn release_from_quarantine(&self, tx: &mut Self::Tx, entry: Entry<'_>) -> Result<(), StoreError>;
+    async fn release_from_quarantine(
+        &self,
+        tx: &mut Self::Tx,
+        entry: Entry<'_>,
+    ) -> Result<(), StoreError>;
 
     /// Commits.
     ///
@@ -109,4 +113,8 @@ pub trait FencedStore: Send + Sync + Debug + 'static {
     /// What an error of the application's own code means for the transaction, found by looking
     /// through its chain of sources.
     fn classify(&self, error: &(dyn Error + 'static)) -> Failure;
+
+    /// What the database said, for the quarantine's reason: found in the chain of sources, or the
+    /// chain's own texts where the database said nothing.
+    fn words(&self, error: &(dyn Error + 'static)) -> String;
 }

@@ -40,6 +40,8 @@ pub(super) struct Inner {
     pub(super) acknowledges_after: u32,
     /// Whether another operator appends an epoch while the gate is asked.
     pub(super) rival: bool,
+    /// Whether another operator appends the very epoch that is asked for.
+    pub(super) rollback_rival: bool,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl Fake {
             conflicts: 0,
             acknowledges_after: 0,
             rival: false,
+            rollback_rival: false,
         }))
     }
 
@@ -182,6 +185,9 @@ impl ControlStore for Fake {
 
     async fn append_epoch(&self, change: StageChange<'_>) -> Result<Epoch, StoreError> {
         let mut inner = self.get();
+        if std::mem::take(&mut inner.rollback_rival) {
+            inner.append(change.to);
+        }
         if inner.state.epoch != change.from_epoch || inner.state.previous_open {
             return error(StoreErrorKind::Conflict);
         }

@@ -64,3 +64,13 @@ async fn the_flag_goes_off_even_when_the_stage_cannot_be_finished() {
     assert_eq!(roll_back(&fake).await.unwrap(), done);
     assert!(!fake.get().state.previous_open);
 }
+
+#[tokio::test]
+async fn two_rollbacks_at_once_both_succeed() {
+    let fake = Fake::at(Stage::RampDown);
+    fake.store_percent(100.0, 0);
+    fake.get().rollback_rival = true;
+    let done = roll_back(&fake).await.unwrap();
+    assert_eq!((done.left, done.stage), (None, Stage::Live));
+    assert!(!fake.get().state.previous_open);
+}

@@ -90,7 +90,12 @@ fn live() {
     check(Stage::Live, "no verification", |f| parity(f, |p| p.run = Some(RunId::new(0))));
     check(Stage::Live, "no verification", |f| parity(f, |p| p.started_ms = 9));
     check(Stage::Live, "3 differing", |f| parity(f, |p| p.differences = 3));
-    check(Stage::Live, "repaired 2", |f| parity(f, |p| p.repaired = 2));
+    check(Stage::Live, "repaired 2", |f| {
+        parity(f, |p| (p.differences, p.repaired) = (2, 2));
+    });
+    check(Stage::Live, "left 1 differing", |f| {
+        parity(f, |p| (p.differences, p.repaired) = (3, 2));
+    });
     check(Stage::Live, "1 keys are in quarantine", |f| f.quarantined = 1);
     check(Stage::Live, "1 keys wait in the journal", |f| f.journaled = 1);
 }

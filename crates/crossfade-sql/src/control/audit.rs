@@ -60,10 +60,7 @@ pub(crate) async fn append_audit(
 }
 
 /// The newest `limit` lines, newest first, each checked against the one before it.
-pub(super) async fn trail(
-    database: &Database,
-    limit: u32,
-) -> Result<Vec<AuditRecord>, StoreError> {
+pub(super) async fn trail(database: &Database, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
     let doing = "failed to read the audit trail";
     let mut session = database.session().await.doing(doing)?;
     let rows = session

@@ -21,10 +21,8 @@ pub(super) async fn append(
     let engine = database.engine();
     let name = change.migration.as_str();
     let mut session = database.begin().await.doing(doing)?;
-    let lock = format!(
-        "select name from crossfade_migrations where name = $1{}",
-        engine.for_update()
-    );
+    let lock =
+        format!("select name from crossfade_migrations where name = $1{}", engine.for_update());
     session.execute(&lock, args![name]).await.doing(doing)?;
     let rows = session
         .fetch(
@@ -158,10 +156,7 @@ pub(super) async fn holders(
 }
 
 /// Ends a session.
-pub(super) async fn terminate(
-    database: &Database,
-    holder: &EpochHolder,
-) -> Result<(), StoreError> {
+pub(super) async fn terminate(database: &Database, holder: &EpochHolder) -> Result<(), StoreError> {
     match database.engine() {
         #[cfg(feature = "postgres")]
         Engine::Postgres => {

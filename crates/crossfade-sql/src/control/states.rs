@@ -129,7 +129,9 @@ pub(super) async fn register(
             session.rollback().await;
             let error = StoreError::new(
                 StoreErrorKind::Conflict,
-                format!("migration `{name}` is in `{stage}` and its manifest moves rows differently"),
+                format!(
+                    "migration `{name}` is in `{stage}` and its manifest moves rows differently"
+                ),
             );
             return Err(error.with_hint(format!(
                 "tables, keys, mapping and read flag may change in `off` only; step back with \
@@ -144,8 +146,7 @@ pub(super) async fn register(
             .await
             .doing(doing)?;
     }
-    let registration =
-        if inserted == 1 { Registration::Created } else { Registration::Updated };
+    let registration = if inserted == 1 { Registration::Created } else { Registration::Updated };
     let entry = AuditEntry {
         action: "register",
         subject: name,

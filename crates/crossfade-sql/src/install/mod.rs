@@ -64,7 +64,8 @@ pub(crate) async fn install(database: &Database, dry_run: bool) -> Result<Vec<St
         .await
         .doing(doing)?;
     let installed: Vec<i64> = rows.iter().map(|row| row.int(0)).collect();
-    if let Some(newer) = installed.iter().find(|number| VERSIONS.iter().all(|v| v.number != **number))
+    if let Some(newer) =
+        installed.iter().find(|number| VERSIONS.iter().all(|v| v.number != **number))
     {
         let error = StoreError::new(
             StoreErrorKind::Invalid,

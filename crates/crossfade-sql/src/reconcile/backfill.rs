@@ -1,10 +1,13 @@
 //! One batch of backfill.
 
+use std::sync::Arc;
+
 use crossfade_core::Key;
 use crossfade_store::{Batch, BatchRequest, EnterError, Entry, StoreError};
 
 use super::refusal::refusal;
 use super::segments::{Step, hold, save};
+use super::statements::Sql;
 use super::{LOCKS, invalid};
 use crate::Database;
 use crate::error::{Doing, store_error};
@@ -47,10 +50,7 @@ enum Attempt {
     Refused { reason: String, found: Found },
 }
 
-async fn attempt(
-    database: &Database,
-    request: &BatchRequest<'_>,
-) -> Result<Attempt, EnterError> {
+async fn attempt(database: &Database, request: &BatchRequest<'_>) -> Result<Attempt, EnterError> {
     let (mut session, shape) = match begin(database, request, None).await? {
         Begun::Open(session, shape) => (session, shape),
         Begun::Over(batch) => return Ok(Attempt::Settled(batch)),
@@ -61,7 +61,9 @@ async fn attempt(
         let rows = match found.rows {
             // Named by its key, so that what New says is about no other row.
             1 => Rows::One(&found.last),
-            _ => Rows::Between { after: request.segment.cursor.as_ref(), upto: Some(&found.cursor) },
+            _ => {
+                Rows::Between { after: request.segment.cursor.as_ref(), upto: Some(&found.cursor) }
+            }
         };
         let insert = shape.insert_absent(rows);
         match session.execute(&insert.text, insert.args).await {
@@ -73,8 +75,7 @@ async fn attempt(
             }
         }
     }
-    let step =
-        Step { cursor: &found.cursor, read: found.rows, inserted, done: found.done };
+    let step = Step { cursor: &found.cursor, read: found.rows, inserted, done: found.done };
     save(&mut session, database.engine(), request, step).await?;
     match session.commit().await {
         Ok(()) => Ok(Attempt::Settled(written(&found, inserted))),
@@ -150,7 +151,7 @@ async fn insert_or_undo(
 pub(super) async fn undoable(
     session: &mut Session,
     shape: &Shape,
-    statements: Vec<super::statements::Sql>,
+    statements: Vec<Sql>,
 ) -> Result<Result<u64, String>, StoreError> {
     session.execute("savepoint crossfade_row", Vec::new()).await.doing(DOING)?;
     let mut rows = Ok(0);
@@ -175,7 +176,7 @@ pub(super) async fn undoable(
 }
 
 enum Begun {
-    Open(Session, std::sync::Arc<Shape>),
+    Open(Session, Arc<Shape>),
     Over(Batch),
 }
 
@@ -227,12 +228,7 @@ async fn find(
 }
 
 fn written(found: &Found, inserted: u64) -> Batch {
-    Batch::Written {
-        read: found.rows,
-        inserted,
-        cursor: found.cursor.clone(),
-        done: found.done,
-    }
+    Batch::Written { read: found.rows, inserted, cursor: found.cursor.clone(), done: found.done }
 }
 
 fn failed(error: sqlx::Error) -> EnterError {

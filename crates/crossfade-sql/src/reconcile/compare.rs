@@ -4,7 +4,7 @@ use crossfade_core::{MAPPED_ALIAS, MigrationName};
 
 use super::statements::Sql;
 use crate::Engine;
-use crate::shape::{Args, MappedColumn, Rows, Shape};
+use crate::shape::{Args, MappedColumn, ResolvedTable, Rows, Shape};
 
 /// The mapped row and New's row differ.
 pub(super) const DIFFERING: i64 = 1;
@@ -53,7 +53,7 @@ impl Shape {
         let within = legacy.within(range, &mut args);
         let new_within = new.within(range, &mut args);
         let marked_within = legacy.within(range, &mut args);
-        let marked = |table: &crate::shape::ResolvedTable| {
+        let marked = |table: &ResolvedTable| {
             let equal = table.key.iter().enumerate();
             let equal = equal.map(|(n, column)| format!("t.{} = q.k{n}", column.name));
             let equal = equal.collect::<Vec<_>>().join(" and ");
@@ -89,9 +89,7 @@ impl Shape {
             mapped = self.mapped("as materialized"),
             new_table = new.qualified,
             new_marked = marked(new),
-            pair_keys = self.numbered(|n| {
-                format!("m.{0} as m{n}, n.{0} as n{n}", key[n].name)
-            }),
+            pair_keys = self.numbered(|n| { format!("m.{0} as m{n}, n.{0} as n{n}", key[n].name) }),
             first = key[0].name,
             differ = self.differ(),
             pair_on = on("n", &|n| format!("m.{}", key[n].name)),
@@ -124,16 +122,16 @@ impl Shape {
             #[cfg(feature = "postgres")]
             Engine::Postgres => {
                 let cast = &self.legacy.key[n].cast;
-                match single {
-                    true => format!("key::{cast} as k{n}"),
-                    false => format!("(key::json ->> {n})::{cast} as k{n}"),
+                if single {
+                    format!("key::{cast} as k{n}")
+                } else {
+                    format!("(key::json ->> {n})::{cast} as k{n}")
                 }
             }
             #[cfg(feature = "sqlite")]
-            Engine::Sqlite => match single {
-                true => format!("key as k{n}"),
-                false => format!("json_extract(key, '$[{n}]') as k{n}"),
-            },
+            Engine::Sqlite if single => format!("key as k{n}"),
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite => format!("json_extract(key, '$[{n}]') as k{n}"),
         })
     }
 

@@ -98,10 +98,7 @@ fn stored_key(state: &MigrationState, text: &str) -> Result<Key, StoreError> {
     })
 }
 
-fn stored_keys(
-    state: &MigrationState,
-    text: Option<String>,
-) -> Result<Option<Key>, StoreError> {
+fn stored_keys(state: &MigrationState, text: Option<String>) -> Result<Option<Key>, StoreError> {
     text.map(|text| stored_key(state, &text)).transpose()
 }
 

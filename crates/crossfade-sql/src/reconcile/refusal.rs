@@ -56,7 +56,8 @@ mod tests {
         for code in ["42P01", "42501", "53100", "57014", "25006", "XX000", "CFF01"] {
             assert!(!by_sqlstate(code), "{code}");
         }
-        for (code, message) in [("1", "malformed JSON"), ("2067", "UNIQUE"), ("3091", "cannot store")]
+        for (code, message) in
+            [("1", "malformed JSON"), ("2067", "UNIQUE"), ("3091", "cannot store")]
         {
             assert!(by_sqlite_code(code, message), "{code}");
         }

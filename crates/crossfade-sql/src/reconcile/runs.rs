@@ -4,8 +4,8 @@ use crossfade_core::{MigrationState, RunId, RunState, Stage};
 use crossfade_store::{EnterError, Run, RunProgress, StoreError};
 
 use super::{invalid, stored_keys};
-use crate::fence::announce;
 use crate::error::Doing;
+use crate::fence::announce;
 use crate::session::Session;
 use crate::shape::key_of;
 use crate::value::{Row, args};
@@ -81,8 +81,10 @@ pub(super) async fn finish(
         RunState::Done => true,
         RunState::Void => false,
         RunState::Running => {
-            let unfinished = "select count(*) from crossfade_segments where run_id = $1 and done = 0";
-            let unfinished = session.fetch_one(unfinished, args![run.id.get()]).await.doing(doing)?;
+            let unfinished =
+                "select count(*) from crossfade_segments where run_id = $1 and done = 0";
+            let unfinished =
+                session.fetch_one(unfinished, args![run.id.get()]).await.doing(doing)?;
             locked.is_cut() && unfinished.is_some_and(|row| row.int(0) == 0)
         }
     };
@@ -127,7 +129,8 @@ pub(super) async fn progress(
     }))
 }
 
-/// PostgreSQL's statistics, once there are any; SQLite counts.
+/// PostgreSQL's statistics; before there are any, a count where the table is below 32 MB. SQLite
+/// counts.
 async fn estimate(
     database: &Database,
     session: &mut Session,
@@ -138,8 +141,12 @@ async fn estimate(
     let sql = match database.engine() {
         #[cfg(feature = "postgres")]
         Engine::Postgres => format!(
-            "select sum(c.reltuples)::bigint from pg_class c where c.reltuples > 0 and c.oid in \
-             (select relid from pg_partition_tree('{0}'::regclass) union select '{0}'::regclass)",
+            "select case when s.rows > 0 then s.rows \
+             when s.bytes < 33554432 then (select count(*) from {0}) end \
+             from (select sum(greatest(c.reltuples, 0))::bigint as rows, \
+             sum(pg_relation_size(c.oid)) as bytes from pg_class c where c.oid in \
+             (select relid from pg_partition_tree('{1}') union select '{1}'::regclass)) as s",
+            shape.legacy.qualified,
             shape.legacy.qualified.replace('\'', "''")
         ),
         #[cfg(feature = "sqlite")]
@@ -185,7 +192,8 @@ pub(super) async fn lock(
 }
 
 pub(super) fn run_state(name: &str) -> Result<RunState, StoreError> {
-    RunState::from_name(name).ok_or_else(|| invalid(format!("a run has the unknown state `{name}`")))
+    RunState::from_name(name)
+        .ok_or_else(|| invalid(format!("a run has the unknown state `{name}`")))
 }
 
 fn run_of(state: &MigrationState, row: &Row) -> Result<Run, StoreError> {

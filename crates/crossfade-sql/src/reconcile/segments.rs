@@ -29,7 +29,8 @@ pub(super) async fn claim(
         session.rollback().await;
         return Ok(None);
     };
-    if let Some(segment) = reclaim(&mut session, database.engine(), state, run, worker, lease).await?
+    if let Some(segment) =
+        reclaim(&mut session, database.engine(), state, run, worker, lease).await?
     {
         session.commit_or(doing).await?;
         return Ok(Some(segment));
@@ -46,7 +47,8 @@ pub(super) async fn claim(
     let boundary = session.fetch_one(&boundary.text, boundary.args).await.doing(doing)?;
     let boundary = boundary.and_then(|row| key_of(&row, 0, shape.legacy.key.len()));
     let end = boundary.unwrap_or(upper);
-    let number = insert(&mut session, database.engine(), run.id, cursor.as_ref(), &end, worker, lease);
+    let number =
+        insert(&mut session, database.engine(), run.id, cursor.as_ref(), &end, worker, lease);
     let number = number.await.doing(doing)?;
     session
         .execute(

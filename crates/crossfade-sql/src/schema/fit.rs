@@ -65,7 +65,9 @@ async fn judge_types(
             }
         }
         #[cfg(feature = "sqlite")]
-        Engine::Sqlite => {}
+        Engine::Sqlite => {
+            let _ = (session, mapping, new, problems);
+        }
     }
     Ok(())
 }

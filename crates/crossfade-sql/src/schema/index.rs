@@ -19,9 +19,9 @@ impl ConcurrentIndex {
             .collect();
         let mut words = code.into_iter().peekable();
         let mut take = |expected: &[&str]| {
-            expected.iter().all(|word| {
-                words.next_if(|next| next.eq_ignore_ascii_case(word)).is_some()
-            })
+            expected
+                .iter()
+                .all(|word| words.next_if(|next| next.eq_ignore_ascii_case(word)).is_some())
         };
         if !take(&["create"]) {
             return None;

@@ -14,7 +14,10 @@ pub(super) fn single_select(text: &str, engine: Engine) -> Result<&str, String> 
     while let Some(c) = text[at..].chars().next() {
         if let Some(skipped) = skip(text, at, engine) {
             let past = skipped.ok_or_else(|| {
-                format!("the mapping is unfinished: what opens at {} is not closed", place(text, at))
+                format!(
+                    "the mapping is unfinished: what opens at {} is not closed",
+                    place(text, at)
+                )
             })?;
             if end.is_some() && !is_comment(text, at) {
                 return Err(several(text, at));

@@ -1,6 +1,7 @@
 //! Inspection of tables and the statements that change them.
 
 mod fit;
+#[cfg(feature = "postgres")]
 mod index;
 mod inspection;
 mod mapping;
@@ -87,11 +88,15 @@ pub(crate) async fn bound(
             session.fetch(sql, args![ms(timeouts.lock), ms(timeouts.statement)]).await.map(drop)
         }
         #[cfg(feature = "sqlite")]
-        crate::Engine::Sqlite => Ok(()),
+        crate::Engine::Sqlite => {
+            let _ = (session, timeouts);
+            Ok(())
+        }
     }
 }
 
 /// Milliseconds as PostgreSQL's settings take them: at least 1, as 0 would mean no bound.
+#[cfg(feature = "postgres")]
 fn ms(duration: std::time::Duration) -> String {
     duration.as_millis().clamp(1, i32::MAX as u128).to_string()
 }

@@ -34,7 +34,8 @@ pub(super) async fn truncate_new(
     let mut session = database.begin().await.doing(doing)?;
     bound(&mut session, engine, timeouts).await.doing(doing)?;
     // Stage changes lock this row, so the stage stays what it is until New is empty.
-    let lock = format!("select name from crossfade_migrations where name = $1{}", engine.for_update());
+    let lock =
+        format!("select name from crossfade_migrations where name = $1{}", engine.for_update());
     session.fetch(&lock, args![definition.name.as_str()]).await.doing(doing)?;
     let newest = "select stage from crossfade_epochs where migration = $1 \
                   order by epoch desc limit 1";

@@ -82,11 +82,13 @@ async fn run_detached(
     statement: &Statement,
     timeouts: Timeouts,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("select set_config('lock_timeout', $1, false), set_config('statement_timeout', $2, false)")
-        .bind(super::ms(timeouts.lock))
-        .bind(super::ms(timeouts.statement))
-        .execute(&mut connection)
-        .await?;
+    sqlx::query(
+        "select set_config('lock_timeout', $1, false), set_config('statement_timeout', $2, false)",
+    )
+    .bind(super::ms(timeouts.lock))
+    .bind(super::ms(timeouts.statement))
+    .execute(&mut connection)
+    .await?;
     if let Some(index) = ConcurrentIndex::of(&statement.text) {
         match valid(&mut connection, &index).await? {
             Some((true, _)) => return Ok(()),

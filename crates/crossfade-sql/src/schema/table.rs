@@ -16,6 +16,10 @@ use crate::shape::{KeyColumn, ResolvedTable};
 #[derive(Clone, Debug)]
 pub(crate) struct TableFacts {
     /// The catalog's number; 0 where it has none.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "PostgreSQL's catalog alone")
+    )]
     pub(crate) oid: i64,
     /// Its schema, unquoted.
     pub(crate) schema: String,
@@ -33,6 +37,10 @@ pub(crate) struct TableFacts {
 #[derive(Clone, Debug)]
 pub(crate) struct ColumnFacts {
     /// Its number within the table.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "PostgreSQL's catalog alone")
+    )]
     pub(crate) number: i64,
     /// Its name, unquoted.
     pub(crate) name: String,
@@ -60,6 +68,7 @@ pub(crate) enum KeyKind {
     Integer,
     Text,
     /// Text padded with blanks, which its comparison leaves out.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "PostgreSQL's catalog alone"))]
     PaddedText,
     Uuid,
 }

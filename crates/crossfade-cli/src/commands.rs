@@ -1,0 +1,54 @@
+//! One file per subcommand.
+
+pub(crate) mod audit;
+pub(crate) mod backfill;
+pub(crate) mod contract;
+pub(crate) mod expand;
+pub(crate) mod flag;
+pub(crate) mod init;
+pub(crate) mod new;
+pub(crate) mod rollback;
+pub(crate) mod stage;
+pub(crate) mod status;
+pub(crate) mod verify;
+
+mod options;
+mod words;
+
+use crate::{
+    app::App,
+    cli::{Cli, Command},
+    config::Config,
+    demo,
+    failure::{Exit, Failure},
+    output::Output,
+};
+
+/// Runs the subcommand.
+pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
+    let Cli { global, command } = cli;
+    let config = match (&command, global.config.as_deref()) {
+        // The demo brings everything with it; what lies around is not touched.
+        (Command::Demo(_), _) => Config::default(),
+        (Command::Init(_), Some(path)) if !path.exists() => Config::beside(path),
+        (_, named) => Config::load(named)?,
+    };
+    let app = App::new(&global, config, *output);
+    match command {
+        Command::Init(_) => init::run(&app, global.config.as_deref()).await,
+        Command::New(args) => new::run(&app, &args),
+        Command::Expand(args) => expand::run(&app, &args).await,
+        Command::Contract(args) => contract::run(&app, &args).await,
+        Command::Stage(args) => stage::run(&app, &args).await,
+        Command::Backfill(args) => backfill::run(&app, &args).await,
+        Command::Verify(args) => verify::run(&app, &args).await,
+        Command::Flag(args) => flag::run(&app, &args).await,
+        Command::Rollback(args) => rollback::run(&app, &args).await,
+        Command::Status(args) => status::run(&app, &args).await,
+        Command::Audit(args) => audit::run(&app, &args).await,
+        Command::Demo(args) => {
+            demo::run(args, global.database_url.as_deref(), output).await?;
+            Ok(Exit::Done)
+        }
+    }
+}

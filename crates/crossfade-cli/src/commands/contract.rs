@@ -1,0 +1,108 @@
+//! `crossfade contract`: the last stage. Rights go first, then Legacy itself.
+
+use crossfade_control::{Advance, AdvanceError, NewRows, Stores, advance, check, pass_gate};
+use crossfade_core::{Approval, MigrationName, Stage};
+use crossfade_schema::{Manifest, Mode, run_script};
+use crossfade_sql::Database;
+use crossfade_store::{AuditEntry, ControlStore, SchemaStore};
+use serde_json::json;
+
+use crate::{
+    app::App,
+    commands::{
+        expand::{steps, steps_json},
+        options::{Reason, Waiting},
+    },
+    failure::{Exit, Failure},
+};
+
+/// Takes rights on Legacy away, runs contract.sql and goes to `contracted`, once no instance and no
+/// statistic of the database shows Legacy in use. Only a backup brings Legacy back.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  crossfade contract user_settings --dry-run\n  crossfade contract user_settings --reason 'two weeks without a reader'"
+)]
+pub(crate) struct Args {
+    /// Name of the migration.
+    name: MigrationName,
+    /// Print what would be run and every reason against it, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    reason: Reason,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
+    let database = app.database().await?;
+    let manifest = app.manifest(&args.name, &database)?;
+    if args.dry_run {
+        return plan(app, args, &database, &manifest).await;
+    }
+    let stores = Stores::of(&database);
+    let request = Advance {
+        migration: &args.name,
+        to: Stage::Contracted,
+        actor: &app.actor,
+        reason: &args.reason.reason,
+        approval: Approval::default(),
+        new_rows: NewRows::Keep,
+        patience: args.waiting.patience(),
+    };
+    let state = pass_gate(stores, &request).await?;
+    let mut revoked = Vec::new();
+    if state.stage != Stage::Contracted {
+        revoked = database.revoke_legacy(&state.definition).await?;
+        for right in &revoked {
+            app.output.line(format_args!("revoked: {right}"));
+        }
+        let reason = format!("{} rights revoked", revoked.len());
+        let entry = AuditEntry {
+            action: "contract",
+            subject: args.name.as_str(),
+            from: state.stage.as_str(),
+            to: Stage::Contracted.as_str(),
+            actor: &app.actor,
+            reason: if args.reason.reason.is_empty() { &reason } else { &args.reason.reason },
+        };
+        database.audit(entry).await?;
+    }
+    let script = &manifest.contract;
+    let report = run_script(&database, &args.name, script, app.timeouts(), Mode::Run).await?;
+    steps(app.output, &report);
+    advance(stores, &request).await?;
+    app.output.line(format_args!("{} is contracted", args.name));
+    app.output.result(&json!({
+        "migration": args.name.as_str(),
+        "dry_run": false,
+        "stage": Stage::Contracted.as_str(),
+        "revoked": revoked,
+        "steps": steps_json(&report),
+    }));
+    Ok(Exit::Done)
+}
+
+async fn plan(
+    app: &App,
+    args: &Args,
+    database: &Database,
+    manifest: &Manifest,
+) -> Result<Exit, Failure> {
+    let (stores, to) = (Stores::of(database), Stage::Contracted);
+    let check = check(stores, &args.name, to, &Approval::default()).await?;
+    let script = &manifest.contract;
+    let report = run_script(database, &args.name, script, app.timeouts(), Mode::Plan).await?;
+    steps(app.output, &report);
+    app.output.line("nothing was changed");
+    if !check.refusals.is_empty() {
+        return Err(AdvanceError::Refused { to, refusals: check.refusals }.into());
+    }
+    app.output.result(&json!({
+        "migration": args.name.as_str(),
+        "dry_run": true,
+        "stage": check.from.as_str(),
+        "steps": steps_json(&report),
+    }));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,108 @@
+//! `crossfade expand`: runs expand.sql, registers the migration, creates its read flag.
+
+use crossfade_control::{FlagChange, FlagEdit, Stores, change_flag};
+use crossfade_core::MigrationName;
+use crossfade_schema::{Mode, Severity, StepOutcome, StepReport, expand, lint};
+use crossfade_store::Registration;
+use serde_json::{Value, json};
+
+use crate::{
+    app::App,
+    commands::words::short,
+    failure::{Exit, Failure},
+    output::Output,
+};
+
+/// Runs expand.sql with bounds on locks and time, checks that mapping and tables fit, registers the
+/// migration in stage `off` and creates its read flag, off. Statements that were run are not run
+/// again.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  crossfade expand user_settings --dry-run\n  crossfade expand user_settings"
+)]
+pub(crate) struct Args {
+    /// Name of the migration.
+    name: MigrationName,
+    /// Print what would be run and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
+    let database = app.database().await?;
+    let manifest = app.manifest(&args.name, &database)?;
+    let mode = if args.dry_run { Mode::Plan } else { Mode::Run };
+    for finding in lint(&manifest.expand, database.engine().as_str()) {
+        if finding.severity == Severity::Warning {
+            app.output.note(format_args!("warning: {finding}; {}", finding.hint));
+        }
+    }
+    let report =
+        expand(&database, &database, &manifest, app.timeouts(), mode, &app.actor).await?;
+    steps(app.output, &report.steps);
+    let flag = &manifest.definition.read_flag;
+    if mode == Mode::Run {
+        let reason = format!("read flag of {}", args.name);
+        let change =
+            FlagChange { flag, edit: FlagEdit::Ensure, actor: &app.actor, reason: &reason };
+        change_flag(Stores::of(&database), change).await?;
+    }
+    let registration = report.registration.map(|registration| match registration {
+        Registration::Created => "created",
+        Registration::Updated => "updated",
+        Registration::Unchanged => "unchanged",
+    });
+    match registration {
+        Some("created") => app.output.line(format_args!(
+            "registered {name} in stage `off`; next: `crossfade stage {name} delete_only`",
+            name = args.name
+        )),
+        Some(what) => app.output.line(format_args!("registration {what}")),
+        None => app.output.line("nothing was changed"),
+    }
+    app.output.result(&json!({
+        "migration": args.name.as_str(),
+        "dry_run": args.dry_run,
+        "steps": steps_json(&report.steps),
+        "warnings": report.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "registration": registration,
+        "read_flag": flag.as_str(),
+    }));
+    Ok(Exit::Done)
+}
+
+/// The statements of a script for people.
+pub(super) fn steps(output: Output, steps: &[StepReport]) {
+    for step in steps {
+        let what = match step.outcome {
+            StepOutcome::Ran => "done",
+            StepOutcome::AlreadyDone => "was done",
+            StepOutcome::Planned => "would run",
+        };
+        output.line(format_args!(
+            "-- line {}: {what}, at most {} for a lock and {} in all",
+            step.line,
+            short(step.timeouts.lock),
+            short(step.timeouts.statement)
+        ));
+        output.line(format_args!("{};", step.text));
+    }
+}
+
+/// The statements of a script for programs.
+pub(super) fn steps_json(steps: &[StepReport]) -> Vec<Value> {
+    let one = |step: &StepReport| {
+        json!({
+            "line": step.line,
+            "sql": step.text,
+            "outcome": match step.outcome {
+                StepOutcome::Ran => "ran",
+                StepOutcome::AlreadyDone => "already_done",
+                StepOutcome::Planned => "planned",
+            },
+            "lock_timeout_ms": step.timeouts.lock.as_millis(),
+            "statement_timeout_ms": step.timeouts.statement.as_millis(),
+        })
+    };
+    steps.iter().map(one).collect()
+}

@@ -1,0 +1,171 @@
+//! From the errors of ports and engines to failures.
+
+use std::error::Error;
+
+use crossfade_control::{AdvanceError, CloseError, FlagError, RollbackError};
+use crossfade_core::Refusal;
+use crossfade_rules::edit::EditError;
+use crossfade_reconcile::{BackfillError, VerifyError};
+use crossfade_schema::{ExpandError, ManifestError, RunError, ScaffoldError};
+use crossfade_store::{StoreError, StoreErrorKind};
+
+use super::{Exit, Failure};
+use crate::config::ConfigError;
+
+fn exit_of(error: &StoreError) -> Exit {
+    match error.kind {
+        StoreErrorKind::LockTimeout => Exit::LockTimeout,
+        _ => Exit::Failed,
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let hint = match error.kind {
+            _ if error.hint.is_some() => error.hint.clone(),
+            StoreErrorKind::NotInstalled => Some("run `crossfade init` first".to_owned()),
+            StoreErrorKind::Unavailable => {
+                Some("is the database up, and does the URL lead to it?".to_owned())
+            }
+            _ => None,
+        };
+        Self::of(exit_of(&error), &error).or_hint(hint)
+    }
+}
+
+fn close_exit(error: &CloseError) -> Exit {
+    match error {
+        CloseError::Held { .. } => Exit::LockTimeout,
+        CloseError::Terminate { error, .. } | CloseError::Store { error, .. } => exit_of(error),
+    }
+}
+
+fn advance_exit(error: &AdvanceError) -> Exit {
+    match error {
+        AdvanceError::Illegal(_) | AdvanceError::Refused { .. } => Exit::Refused,
+        AdvanceError::Overtaken { .. } => Exit::Failed,
+        AdvanceError::Close { error, .. } => close_exit(error),
+        AdvanceError::Store(error) => exit_of(error),
+    }
+}
+
+fn reasons(error: &AdvanceError) -> Vec<Refusal> {
+    match error {
+        AdvanceError::Refused { refusals, .. } => refusals.clone(),
+        _ => Vec::new(),
+    }
+}
+
+impl From<AdvanceError> for Failure {
+    fn from(error: AdvanceError) -> Self {
+        let failure = match error {
+            AdvanceError::Store(error) => return error.into(),
+            ref error => Self::of(advance_exit(error), error),
+        };
+        Self { refusals: reasons(&error), ..failure.or_hint(error.hint()) }
+    }
+}
+
+impl From<RollbackError> for Failure {
+    fn from(error: RollbackError) -> Self {
+        let (exit, refusals) = match &error {
+            RollbackError::TooLate(_) => (Exit::Refused, Vec::new()),
+            RollbackError::Flag(FlagError::Store(error)) => (exit_of(error), Vec::new()),
+            RollbackError::Flag(_) => (Exit::Failed, Vec::new()),
+            RollbackError::Stage { error, .. } => (advance_exit(error), reasons(error)),
+            RollbackError::Store(_) => (Exit::Failed, Vec::new()),
+        };
+        match error {
+            RollbackError::Store(error) => error.into(),
+            error => Self { refusals, ..Self::of(exit, &error).or_hint(error.hint()) },
+        }
+    }
+}
+
+impl From<FlagError> for Failure {
+    fn from(error: FlagError) -> Self {
+        match error {
+            FlagError::Store(error) => error.into(),
+            FlagError::Edit(edit @ EditError::BadPercent { .. }) => Self::of(Exit::Usage, &edit),
+            FlagError::Edit(edit) => Self::of(Exit::Failed, &edit),
+            error => Self::of(Exit::Failed, &error).or_hint(error.hint()),
+        }
+    }
+}
+
+impl From<BackfillError> for Failure {
+    fn from(error: BackfillError) -> Self {
+        match error {
+            BackfillError::Store(error) => error.into(),
+            error => {
+                let exit = match error {
+                    BackfillError::WrongStage { .. } | BackfillError::EpochOpen { .. } => {
+                        Exit::Refused
+                    }
+                    _ => Exit::Failed,
+                };
+                Self::of(exit, &error).or_hint(error.hint())
+            }
+        }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Store(error) => error.into(),
+            error => {
+                let exit = match error {
+                    VerifyError::WrongStage { .. } | VerifyError::NoRepair { .. } => Exit::Refused,
+                    _ => Exit::Failed,
+                };
+                Self::of(exit, &error).or_hint(error.hint())
+            }
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let exit = match &error {
+            RunError::LockTimeout { .. } => Exit::LockTimeout,
+            _ => Exit::Failed,
+        };
+        match error {
+            RunError::Store(error) => error.into(),
+            error => Self::of(exit, &error).or_hint(error.hint()),
+        }
+    }
+}
+
+impl From<ExpandError> for Failure {
+    fn from(error: ExpandError) -> Self {
+        match error {
+            ExpandError::Store(error) => error.into(),
+            ExpandError::Run(error) => error.into(),
+            error => Self::of(Exit::Failed, &error).or_hint(error.hint()),
+        }
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        Self::of(Exit::Failed, &error).or_hint(error.hint().map(str::to_owned))
+    }
+}
+
+impl From<ScaffoldError> for Failure {
+    fn from(error: ScaffoldError) -> Self {
+        let hint = match &error {
+            ScaffoldError::Exists { .. } => Some("nothing was changed; pick another name".into()),
+            ScaffoldError::Write { .. } => None,
+        };
+        Self::of(Exit::Failed, &error).or_hint(hint)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::of(Exit::Usage, &error as &dyn Error)
+    }
+}

@@ -1,0 +1,110 @@
+//! Arguments, and which error ends with which exit code.
+
+use clap::{CommandFactory, Parser};
+use crossfade_control::{AdvanceError, CloseError, RollbackError};
+use crossfade_core::{Epoch, Refusal, Stage, direction};
+use crossfade_reconcile::BackfillError;
+use crossfade_store::{StoreError, StoreErrorKind};
+
+use crate::{
+    cli::Cli,
+    config::Config,
+    failure::{Exit, Failure},
+};
+
+#[test]
+fn the_arguments_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn commands_read_as_they_are_documented() {
+    for line in [
+        "init",
+        "new user_settings",
+        "expand user_settings --dry-run",
+        "contract user_settings --dry-run --json",
+        "stage user_settings",
+        "stage user_settings live --dry-run --reason why",
+        "stage user_settings ramp-down --wait 1m --terminate-stragglers",
+        "stage user_settings delete_only --truncate-new",
+        "stage user_settings complete --approved-by me --accept-loss user_settings",
+        "backfill user_settings --batch-size 10 --delay 100ms --workers 2",
+        "verify user_settings --repair",
+        "flag list",
+        "flag show a.b",
+        "flag set a --percent 12.5 --reason r",
+        "flag on a",
+        "flag off a",
+        "flag eval a --context {} --rules f.json",
+        "rollback user_settings --reason r",
+        "status",
+        "status user_settings --watch",
+        "audit --limit 3",
+        "--config c.toml --database-url sqlite://x --json status",
+    ] {
+        let words = std::iter::once("crossfade").chain(line.split(' '));
+        assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_wrong_usage() {
+    for words in [
+        vec!["crossfade", "new", "users\"; drop table x;--"],
+        vec!["crossfade", "stage", "user_settings", "livee"],
+        vec!["crossfade", "backfill", "a", "--batch-size", "0"],
+        vec!["crossfade", "backfill", "a", "--delay", "soon"],
+        vec!["crossfade", "flag", "set", "a"],
+        vec!["crossfade", "flag", "show", "a b"],
+        vec!["crossfade", "frobnicate"],
+    ] {
+        let error = Cli::try_parse_from(&words).unwrap_err();
+        assert_eq!(error.exit_code(), Exit::Usage as i32, "{words:?}");
+    }
+}
+
+fn store(kind: StoreErrorKind) -> StoreError {
+    StoreError::new(kind, "failed to look").with_source("the database says no")
+}
+
+#[track_caller]
+fn ends_with(failure: impl Into<Failure>, exit: Exit) -> Failure {
+    let failure = failure.into();
+    assert_eq!(failure.exit, exit, "{failure:?}");
+    failure
+}
+
+#[test]
+fn exit_codes() {
+    let failure = ends_with(store(StoreErrorKind::Unavailable), Exit::Failed);
+    assert_eq!(failure.causes, ["the database says no"]);
+    assert!(failure.hint.is_some());
+    ends_with(store(StoreErrorKind::LockTimeout), Exit::LockTimeout);
+
+    let refusal = Refusal { reason: "r".to_owned(), hint: "h".to_owned(), passes_with_time: false };
+    let refused = || AdvanceError::Refused { to: Stage::Live, refusals: vec![refusal.clone()] };
+    assert_eq!(ends_with(refused(), Exit::Refused).refusals.len(), 1);
+    let nested = RollbackError::Stage { stage: Stage::RampDown, error: Box::new(refused()) };
+    assert_eq!(ends_with(nested, Exit::Refused).refusals.len(), 1);
+
+    let illegal = || direction(Stage::Complete, Stage::Live).unwrap_err();
+    ends_with(AdvanceError::Illegal(illegal()), Exit::Refused);
+    ends_with(RollbackError::TooLate(illegal()), Exit::Refused);
+
+    let epoch = Epoch::new(3);
+    let waited = std::time::Duration::from_secs(30);
+    let held = || CloseError::Held { epoch, waited, holders: Vec::new() };
+    let close = |error| AdvanceError::Close { stage: Stage::Live, error };
+    let failure = ends_with(close(held()), Exit::LockTimeout);
+    assert!(failure.hint.is_some_and(|hint| hint.contains("--terminate-stragglers")));
+    let nested = RollbackError::Stage { stage: Stage::RampDown, error: Box::new(close(held())) };
+    ends_with(nested, Exit::LockTimeout);
+    let lost = CloseError::Store { epoch, error: store(StoreErrorKind::Unavailable) };
+    assert_eq!(ends_with(close(lost), Exit::Failed).causes.len(), 3);
+
+    let migration = "m".parse().unwrap();
+    ends_with(BackfillError::WrongStage { migration, stage: Stage::Off }, Exit::Refused);
+    let bad = Config::load(Some(std::path::Path::new("no/such/file.toml"))).unwrap_err();
+    ends_with(bad, Exit::Usage);
+}

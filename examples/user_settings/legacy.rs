@@ -1,0 +1,97 @@
+//! The Legacy side: a JSON profile on the user's own row.
+
+use async_trait::async_trait;
+use crossfade::Db;
+use serde_json::json;
+use sqlx::{query, query_as};
+
+use super::{
+    engine::on_engine,
+    repository::{RepositoryError, UserSettingsRepository},
+    settings::{Changes, Settings},
+};
+
+const GET: [&str; 2] = [
+    "select profile ->> 'theme', coalesce((profile ->> 'notifications_enabled')::boolean, true)
+     from users where id = $1 and profile is not null",
+    "select profile ->> 'theme', coalesce(profile ->> 'notifications_enabled', true)
+     from users where id = $1 and profile is not null",
+];
+
+const PUT: [&str; 2] = [
+    "insert into users (id, profile) values ($1, $2::jsonb)
+     on conflict (id) do update set profile = excluded.profile",
+    "insert into users (id, profile) values ($1, $2)
+     on conflict (id) do update set profile = excluded.profile",
+];
+
+const UPDATE: [&str; 2] = [
+    "insert into users (id, profile) values ($1, $2::jsonb)
+     on conflict (id) do update
+     set profile = coalesce(users.profile, '{}'::jsonb) || excluded.profile
+     returning profile ->> 'theme',
+         coalesce((profile ->> 'notifications_enabled')::boolean, true)",
+    "insert into users (id, profile) values ($1, $2)
+     on conflict (id) do update
+     set profile = json_patch(coalesce(users.profile, '{}'), excluded.profile)
+     returning profile ->> 'theme', coalesce(profile ->> 'notifications_enabled', true)",
+];
+
+const DELETE: &str = "update users set profile = null where id = $1";
+
+/// Settings in the column `profile` of the table `users`. `NULL` means that there are none; a key
+/// that the profile lacks has its default.
+#[derive(Clone, Debug)]
+pub(crate) struct LegacySettings {
+    db: Db,
+}
+
+impl LegacySettings {
+    /// On a pool, or inside a transaction that both sides share.
+    pub(crate) fn on(db: impl Into<Db>) -> Self {
+        Self { db: db.into() }
+    }
+}
+
+#[async_trait]
+impl UserSettingsRepository for LegacySettings {
+    async fn get(&self, user: i64) -> Result<Option<Settings>, RepositoryError> {
+        let mut conn = self.db.conn().await?;
+        let row: Option<(Option<String>, bool)> =
+            on_engine!(conn, [GET[0], GET[1]], |connection, sql| {
+                query_as(sql).bind(user).fetch_optional(connection).await?
+            });
+        Ok(row.map(settings))
+    }
+
+    async fn put(&self, user: i64, settings: &Settings) -> Result<(), RepositoryError> {
+        let profile = json!(settings).to_string();
+        let mut conn = self.db.conn().await?;
+        on_engine!(conn, [PUT[0], PUT[1]], |connection, sql| {
+            query(sql).bind(user).bind(profile).execute(connection).await?;
+        });
+        Ok(())
+    }
+
+    async fn update(&self, user: i64, changes: &Changes) -> Result<Settings, RepositoryError> {
+        let profile = json!(changes).to_string();
+        let mut conn = self.db.conn().await?;
+        let row: (Option<String>, bool) =
+            on_engine!(conn, [UPDATE[0], UPDATE[1]], |connection, sql| {
+                query_as(sql).bind(user).bind(profile).fetch_one(connection).await?
+            });
+        Ok(settings(row))
+    }
+
+    async fn delete(&self, user: i64) -> Result<(), RepositoryError> {
+        let mut conn = self.db.conn().await?;
+        on_engine!(conn, [DELETE, DELETE], |connection, sql| {
+            query(sql).bind(user).execute(connection).await?;
+        });
+        Ok(())
+    }
+}
+
+fn settings((theme, notifications_enabled): (Option<String>, bool)) -> Settings {
+    Settings { theme, notifications_enabled }
+}

@@ -1,0 +1,7 @@
+-- SQLite does not enforce the length of a varchar, hence the check.
+create table user_settings (
+    user_id bigint primary key,
+    theme varchar(50) check (length(theme) <= 50),
+    notifications_enabled boolean not null default true,
+    created_at timestamp not null default current_timestamp
+);
