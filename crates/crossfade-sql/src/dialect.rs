@@ -15,6 +15,16 @@ impl Engine {
         }
     }
 
+    /// The type of a primary key that counts by itself.
+    pub(crate) const fn counter(self) -> &'static str {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => "bigint generated always as identity primary key",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => "integer primary key autoincrement",
+        }
+    }
+
     /// A suffix that locks the selected rows against every other writer. SQLite's transaction has
     /// no other writer.
     pub(crate) const fn for_update(self) -> &'static str {

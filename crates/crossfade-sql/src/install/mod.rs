@@ -10,29 +10,36 @@ use crate::{Database, Engine};
 struct Version {
     number: i64,
     name: &'static str,
-    #[cfg(feature = "postgres")]
-    postgres: &'static str,
-    #[cfg(feature = "sqlite")]
-    sqlite: &'static str,
+    script: Script,
+}
+
+enum Script {
+    /// For every engine; `{counter}` stands for its counting primary key.
+    Common(&'static str),
+    /// For one engine, by name; the others have nothing to do.
+    Only(&'static str, &'static str),
 }
 
 /// Every migration in order. They are never changed once released, only followed.
-const VERSIONS: &[Version] = &[Version {
-    number: 1,
-    name: "control_tables",
-    #[cfg(feature = "postgres")]
-    postgres: include_str!("control_tables.postgres.sql"),
-    #[cfg(feature = "sqlite")]
-    sqlite: include_str!("control_tables.sqlite.sql"),
-}];
+const VERSIONS: &[Version] = &[
+    Version {
+        number: 1,
+        name: "control_tables",
+        script: Script::Common(include_str!("control_tables.sql")),
+    },
+    Version {
+        number: 2,
+        name: "fence",
+        script: Script::Only("postgres", include_str!("fence.postgres.sql")),
+    },
+];
 
-impl Version {
-    const fn script(&self, engine: Engine) -> &'static str {
-        match engine {
-            #[cfg(feature = "postgres")]
-            Engine::Postgres => self.postgres,
-            #[cfg(feature = "sqlite")]
-            Engine::Sqlite => self.sqlite,
+impl Script {
+    /// What the engine is to run, if anything.
+    fn on(&self, engine: Engine) -> Option<String> {
+        match *self {
+            Self::Common(script) => Some(script.replace("{counter}", engine.counter())),
+            Self::Only(name, script) => (name == engine.as_str()).then(|| script.to_owned()),
         }
     }
 }
@@ -79,7 +86,9 @@ pub(crate) async fn install(database: &Database, dry_run: bool) -> Result<Vec<St
         if dry_run {
             continue;
         }
-        session.run_script(version.script(engine)).await.doing(doing)?;
+        if let Some(script) = version.script.on(engine) {
+            session.run_script(&script).await.doing(doing)?;
+        }
         let sql = format!(
             "insert into crossfade_schema (version, name, applied_ms) values ($1, $2, {})",
             engine.now_ms()
