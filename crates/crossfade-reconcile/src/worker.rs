@@ -1,7 +1,7 @@
 //! One worker of a backfill: claims segments and writes them batch by batch.
 
 use crossfade_core::{BatchSize, MigrationState, pause_after};
-use crossfade_store::{Batch, BatchRequest, EnterError, Segment};
+use crossfade_store::{Batch, BatchRequest, EnterError, Segment, StoreErrorKind};
 use tokio::time::{Duration, Instant};
 
 use crate::{
@@ -111,8 +111,10 @@ impl<'a> Worker<'a> {
                     tries += 1;
                     match TRIES.wait(tries, rand::random()) {
                         Some(wait) if may_pass(&error) => {
-                            tracing::warn!(%error, tries, rows, "a smaller batch is tried");
-                            self.pace.timed_out();
+                            tracing::warn!(%error, tries, rows, "a batch is tried again");
+                            if error.kind == StoreErrorKind::LockTimeout {
+                                self.pace.timed_out();
+                            }
                             self.job.hooks.cancel.sleep(wait).await;
                         }
                         _ => return Err(error.into()),

@@ -37,8 +37,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
             app.output.note(format_args!("warning: {finding}; {}", finding.hint));
         }
     }
-    let report =
-        expand(&database, &database, &manifest, app.timeouts(), mode, &app.actor).await?;
+    let report = expand(&database, &database, &manifest, app.timeouts(), mode, &app.actor).await?;
     steps(app.output, &report.steps);
     let flag = &manifest.definition.read_flag;
     if mode == Mode::Run {

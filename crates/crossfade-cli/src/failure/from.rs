@@ -4,8 +4,8 @@ use std::error::Error;
 
 use crossfade_control::{AdvanceError, CloseError, FlagError, RollbackError};
 use crossfade_core::Refusal;
-use crossfade_rules::edit::EditError;
 use crossfade_reconcile::{BackfillError, VerifyError};
+use crossfade_rules::edit::EditError;
 use crossfade_schema::{ExpandError, ManifestError, RunError, ScaffoldError};
 use crossfade_store::{StoreError, StoreErrorKind};
 

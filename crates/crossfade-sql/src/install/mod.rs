@@ -54,7 +54,7 @@ pub(crate) async fn install(database: &Database, dry_run: bool) -> Result<Vec<St
     #[cfg(feature = "postgres")]
     if engine == Engine::Postgres {
         session
-            .fetch("select pg_advisory_xact_lock(7165069229158392164)::text", args![])
+            .fetch("select pg_advisory_xact_lock(7165912498747892068)::text", args![])
             .await
             .doing(doing)?;
     }
