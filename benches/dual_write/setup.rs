@@ -83,7 +83,7 @@ async fn prepare() -> Ground {
         sqlx::raw_sql(statement).execute(&pool).await.expect("tables");
     }
     let database = Database::open(pool.clone()).await.expect("the server answers");
-    database.install(false).await.expect("control tables");
+    database.install().await.expect("control tables");
     database.register(&definition(), "bench").await.expect("registration");
     let state = go_live(&database).await;
     let app = Crossfade::builder_on(database)

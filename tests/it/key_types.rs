@@ -57,16 +57,26 @@ fn shapes(engine: Engine) -> Vec<Shape> {
 
 fn definition(name: &str, shape: &Shape) -> Definition {
     let key = |prefix: &str| {
-        shape.columns.iter().map(|(name, _)| format!("{prefix}{name}").parse().unwrap()).collect()
+        shape
+            .columns
+            .iter()
+            .map(|(name, _)| format!("{prefix}{name}").parse().expect("a valid name"))
+            .collect()
     };
     let select: Vec<String> =
         shape.columns.iter().map(|(name, _)| format!("{name} as new_{name}")).collect();
     Definition {
-        name: name.parse().unwrap(),
-        read_flag: name.parse().unwrap(),
-        legacy: SideTable { table: format!("{name}_old").parse().unwrap(), key: key("") },
+        name: name.parse().expect("a valid name"),
+        read_flag: name.parse().expect("a valid name"),
+        legacy: SideTable {
+            table: format!("{name}_old").parse().expect("a valid name"),
+            key: key(""),
+        },
         legacy_columns: Vec::new(),
-        new: SideTable { table: format!("{name}_new").parse().unwrap(), key: key("new_") },
+        new: SideTable {
+            table: format!("{name}_new").parse().expect("a valid name"),
+            key: key("new_"),
+        },
         mapping: format!(
             "select {}, payload, 7 as seven from {name}_old where payload is not null -- end",
             select.join(", ")
@@ -137,7 +147,7 @@ async fn compared(db: &Database, definition: &Definition, mode: VerifyMode) -> V
 async fn every_kind_of_key() {
     engines("keys", async |db, _| {
         let bench = Bench { db };
-        bench.db.install(false).await.expect("control tables");
+        bench.db.install().await.expect("control tables");
         for (index, shape) in shapes(bench.db.engine()).iter().enumerate() {
             let name = format!("keys_{index}");
             let definition = prepare(&bench, &name, shape).await;

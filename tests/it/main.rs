@@ -6,6 +6,7 @@ mod backfill_race;
 mod bad_input;
 mod cancel;
 mod command_line;
+mod demo;
 mod fence;
 mod flags;
 mod key_order;

@@ -149,7 +149,8 @@ async fn a_process_that_was_stopped_does_not_answer_from_before() {
 /// A process of its own as far as Crossfade can tell: one thread, one runtime, which blocks inside
 /// the read of Legacy until it is told to go on.
 fn stopped_process(url: &str, in_read: &Notify, go_on: &Notify) -> Option<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let db = crossfade::Database::connect(url).await.expect("opens");
         let bench = Bench { db };

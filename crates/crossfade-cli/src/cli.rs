@@ -43,6 +43,7 @@ pub(crate) struct Cli {
 
 /// Options of every command.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Configuration file [default: crossfade.toml, where it exists].
     #[arg(long, global = true, value_name = "FILE")]
@@ -63,27 +64,16 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make configuration, flags file, migrations folder and control tables.
     Init(commands::init::Args),
-    /// Make the folder of a new migration, to be filled in.
     New(commands::new::Args),
-    /// Run expand.sql and register the migration.
     Expand(commands::expand::Args),
-    /// Take rights on Legacy away and run contract.sql, through its gate.
     Contract(commands::contract::Args),
-    /// Show the stage, or go to the next or the one before, through its gate.
     Stage(commands::stage::Args),
-    /// Insert on New what Legacy already holds.
     Backfill(commands::backfill::Args),
-    /// Compare both sides; with --repair, make New equal.
     Verify(commands::verify::Args),
-    /// Show and change flags of the database's rule set.
     Flag(commands::flag::Args),
-    /// Put every read back on Legacy.
     Rollback(commands::rollback::Args),
-    /// Show where migrations stand.
     Status(commands::status::Args),
-    /// Show who changed what, and whether the trail is intact.
     Audit(commands::audit::Args),
     /// Run a whole migration under traffic and check every row.
     Demo(demo::Args),

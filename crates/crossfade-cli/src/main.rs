@@ -49,7 +49,10 @@ fn refused(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     if wants_json && error.use_stderr() {
         let text = error.to_string();
-        let message = text.lines().next().unwrap_or_default();
+        // The usage follows after an empty line.
+        let lines: Vec<&str> =
+            text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        let message = lines.join(" ");
         return Output::new(true).failure(&Failure::usage(message.trim_start_matches("error: ")));
     }
     error.exit()

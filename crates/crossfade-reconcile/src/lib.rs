@@ -1,7 +1,7 @@
 //! Making New equal to the mapped Legacy rows, and measuring whether it is.
 //!
-//! [`backfill`] inserts what is absent, [`verify`] compares both sides chunk by chunk and repairs
-//! what it names when asked to. Both work through the ports; the rows never leave the database.
+//! [`backfill()`] inserts what is absent, [`verify()`] compares both sides chunk by chunk and
+//! repairs what it names when asked to. Both work through the ports; the rows never leave the database.
 
 mod backfill;
 mod verify;

@@ -1,6 +1,6 @@
 //! Manifests, and the scripts they hold, run with bounds on locks and time.
 //!
-//! A [`Manifest`] is the folder that describes a migration. [`expand`] runs its `expand.sql` and
+//! A [`Manifest`] is the folder that describes a migration. [`expand()`] runs its `expand.sql` and
 //! registers it; [`run_script`] runs `contract.sql` once its gate is open. Each statement is
 //! recorded when it is done, so that running a script again goes on where it stopped.
 

@@ -9,6 +9,10 @@ use std::time::Duration;
 use crossfade_core::{Definition, MigrationName};
 use crossfade_store::StoreError;
 #[cfg(feature = "postgres")]
+use sqlx::ConnectOptions;
+#[cfg(feature = "postgres")]
+use sqlx::Connection;
+#[cfg(feature = "postgres")]
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 #[cfg(feature = "sqlite")]
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
@@ -125,12 +129,14 @@ impl Database {
                 let options = PgConnectOptions::from_str(url)
                     .doing("failed to read the database URL")?
                     .application_name("crossfade");
+                // A pool keeps trying a dead server until it times out; a plain connection says at
+                // once what is wrong.
+                let first = options.connect().await.doing("failed to connect to PostgreSQL")?;
+                first.close().await.doing("failed to connect to PostgreSQL")?;
                 let pool = PgPoolOptions::new()
                     .max_connections(16)
                     .acquire_timeout(Duration::from_secs(10))
-                    .connect_with(options)
-                    .await
-                    .doing("failed to connect to PostgreSQL")?;
+                    .connect_lazy_with(options);
                 Pool::Postgres(pool)
             }
             #[cfg(feature = "sqlite")]

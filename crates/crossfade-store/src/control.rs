@@ -120,12 +120,12 @@ pub struct AuditRecord {
 #[async_trait]
 pub trait ControlStore: Changes {
     /// Brings the control tables up to date and returns the names of the versioned migrations
-    /// that were (or, with `dry_run`, would be) applied. Running it again returns none.
+    /// that were applied. Running it again returns none.
     ///
     /// # Errors
     ///
     /// Kind `Invalid` when the tables were made by a newer version.
-    async fn install(&self, dry_run: bool) -> Result<Vec<String>, StoreError>;
+    async fn install(&self) -> Result<Vec<String>, StoreError>;
 
     /// Records the migration, in stage `off` when it is new. An existing one keeps its stage; its
     /// definition is replaced only where the rows move alike or the stage is `off`.

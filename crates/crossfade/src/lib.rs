@@ -40,7 +40,9 @@ mod builder;
 mod handle;
 
 pub use builder::{BuildError, Builder};
-pub use crossfade_core::{Backoff, Key, MigrationName, MigrationState, NameError, Side, Stage, ToKey};
+pub use crossfade_core::{
+    Backoff, Key, MigrationName, MigrationState, NameError, Side, Stage, ToKey,
+};
 pub use crossfade_dual::{Options, ReadError, ShadowStats, WriteError};
 pub use crossfade_flags::{Context, Flags};
 pub use crossfade_sql::{AnyPool, Conn, Database, Db, Engine, WrongEngine};

@@ -27,12 +27,12 @@ const TABLES: [&str; 2] = [
 
 pub(crate) fn definition() -> Definition {
     let side = |table: &str, key: &str| SideTable {
-        table: table.parse().unwrap(),
-        key: vec![key.parse().unwrap()],
+        table: table.parse().expect("a valid name"),
+        key: vec![key.parse().expect("a valid name")],
     };
     Definition {
-        name: "people".parse().unwrap(),
-        read_flag: "read_people_v2".parse().unwrap(),
+        name: "people".parse().expect("a valid name"),
+        read_flag: "read_people_v2".parse().expect("a valid name"),
         legacy: side("people", "id"),
         legacy_columns: Vec::new(),
         new: side("people_v2", "person_id"),
@@ -52,7 +52,7 @@ impl Bench {
         for table in TABLES {
             bench.sql(table).await;
         }
-        bench.db.install(false).await.expect("control tables");
+        bench.db.install().await.expect("control tables");
         bench.db.register(&definition(), "test").await.expect("registration");
         bench
     }

@@ -9,6 +9,8 @@ use crate::{
     failure::{Exit, Failure},
 };
 
+/// Show who changed what, and whether the trail is intact.
+///
 /// Shows the newest lines of the audit trail and checks that none was changed since it was written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  crossfade audit --limit 200")]

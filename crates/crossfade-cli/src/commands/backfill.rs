@@ -17,6 +17,8 @@ use crate::{
     progress::Progress,
 };
 
+/// Insert on New what Legacy already holds.
+///
 /// Inserts on New what Legacy already holds, batch by batch, beside readers and writers. Several
 /// processes may run it at once. Ctrl-C finishes the batch; running it again goes on from there.
 #[derive(Debug, clap::Args)]

@@ -16,6 +16,8 @@ use crate::{
     failure::{Exit, Failure},
 };
 
+/// Take rights on Legacy away and run contract.sql, through its gate.
+///
 /// Takes rights on Legacy away, runs contract.sql and goes to `contracted`, once no instance and no
 /// statistic of the database shows Legacy in use. Only a backup brings Legacy back.
 #[derive(Debug, clap::Args)]

@@ -13,6 +13,8 @@ use crate::{
     output::Output,
 };
 
+/// Run expand.sql and register the migration.
+///
 /// Runs expand.sql with bounds on locks and time, checks that mapping and tables fit, registers the
 /// migration in stage `off` and creates its read flag, off. Statements that were run are not run
 /// again.

@@ -17,6 +17,8 @@ use crate::{
     failure::{Exit, Failure},
 };
 
+/// Show and change flags of the database's rule set.
+///
 /// Shows and changes flags of the database's rule set. Running applications follow within a second.
 #[derive(Debug, clap::Args)]
 #[command(

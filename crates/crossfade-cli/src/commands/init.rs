@@ -12,6 +12,8 @@ use crate::{
     failure::{Exit, Failure},
 };
 
+/// Make configuration, flags file, migrations folder and control tables.
+///
 /// Makes crossfade.toml, flags.json, the migrations folder, and the control tables. What exists is
 /// left as it is, so running it again does no harm.
 #[derive(Debug, clap::Args)]
@@ -45,7 +47,7 @@ pub(crate) async fn run(app: &App, config: Option<&Path>) -> Result<Exit, Failur
     let url = database.as_ref().map(|database| database.redacted_url());
     match (&database, url) {
         (Some(database), Some(url)) => {
-            applied = database.install(false).await?;
+            applied = database.install().await?;
             match applied.is_empty() {
                 true => app.output.line(format_args!("control tables in {url} are up to date")),
                 false => app.output.line(format_args!("made control tables in {url}")),

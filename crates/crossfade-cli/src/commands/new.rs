@@ -8,6 +8,8 @@ use crate::{
     failure::{Exit, Failure},
 };
 
+/// Make the folder of a new migration, to be filled in.
+///
 /// Makes migrations/NAME with commented files to fill in. Never overwrites.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  crossfade new user_settings")]

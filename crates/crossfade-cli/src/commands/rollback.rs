@@ -10,6 +10,8 @@ use crate::{
     failure::{Exit, Failure},
 };
 
+/// Put every read back on Legacy.
+///
 /// Turns the read flag off and, from `ramp_down`, goes back to `live`: every read is back on Legacy
 /// at once, and writes go on keeping both sides equal. Refused from `complete` on, where Legacy is
 /// behind.

@@ -15,6 +15,8 @@ use crate::{
     failure::{Exit, Failure},
 };
 
+/// Show the stage, or go to the next or the one before, through its gate.
+///
 /// Shows the stage of a migration, or goes to the next one through its gate, or to the one before
 /// where that is safe. Stages: off, delete_only, dual_write, live, ramp_down, complete; the last,
 /// contracted, is entered by `crossfade contract`.

@@ -20,6 +20,8 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Clears a terminal and puts the cursor into its first corner.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
+/// Show where migrations stand.
+///
 /// Shows where migrations stand: stage, fleet, backfill, verification, quarantine, read flag, and
 /// every reason against the next stage.
 #[derive(Debug, clap::Args)]

@@ -14,6 +14,8 @@ use crate::{
     progress::Progress,
 };
 
+/// Compare both sides; with --repair, make New equal.
+///
 /// Compares the mapped Legacy rows with New over the whole key range. Exits with 4 when keys
 /// differ, or are in quarantine, at the end of the pass.
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,9 @@
-//! `crossfade demo`: a whole migration under traffic, in a database of its own, with every read and
-//! every row checked against a log of what was acknowledged.
+//! `crossfade demo`: a whole migration under traffic, in a database of its own, with every read
+//! and every row checked against a log of what was acknowledged.
 //!
-//! The domain is that of the example `user_settings`, whose files are compiled in. [`traffic`] reads
-//! and writes through two instances of its wrapped repository while [`walk`] does what an operator
-//! does; [`oracle`] is the judge of both.
+//! The domain is that of the example `user_settings`, whose files are compiled in. [`traffic`]
+//! reads and writes through two instances of its wrapped repository while [`walk`] does what an
+//! operator does; [`oracle`] is the judge of both.
 
 mod walk;
 
@@ -50,7 +50,7 @@ type Result<T, E = Failure> = std::result::Result<T, E>;
 pub(crate) struct Args {
     /// Users that the demo begins with.
     #[arg(long, value_name = "N", default_value_t = 50_000)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(value_parser = clap::value_parser!(u32).range(100..=10_000_000))]
     users: u32,
     /// Tasks that write. As many read.
     #[arg(long, value_name = "N", default_value_t = 4)]
@@ -126,13 +126,13 @@ async fn perform(args: &Args, place: &Place, account: Account) -> Result<Summary
     match walked {
         Ok(()) => summary.enter(compare::new_side(operator.database(), &log).await?),
         // What is wrong is worth more than the gate that refused because of it.
-        Err(failure) if !summary.is_clean() => log.find(|| in_one_line(&failure)),
+        Err(failure) if !summary.is_clean() => summary.findings.push(in_one_line(&failure)),
         Err(failure) => return Err(failure),
     }
     for instance in fleet {
         instance.crossfade.sign_off().await?;
     }
-    summary.findings = log.findings();
+    summary.findings.extend(log.findings());
     summary.seconds = rounded(began.elapsed().as_secs_f64());
     Ok(summary)
 }

@@ -56,7 +56,7 @@ impl Operator {
         written
             .map_err(|error| Failure::failed("failed to write the migration's folder", &error))?;
         let manifest = Manifest::load(&folder, database.engine().as_str())?;
-        database.install(false).await?;
+        database.install().await?;
         database.register(&manifest.definition, ACTOR).await?;
         Ok(Self { database, manifest })
     }

@@ -76,6 +76,11 @@ impl History {
         self.acknowledged = self.acknowledged.max(operation);
     }
 
+    /// The state acknowledged last.
+    pub(super) fn acknowledged(&self) -> Option<&State> {
+        self.states.iter().find(|(number, _)| *number == self.acknowledged).map(|(_, state)| state)
+    }
+
     /// The operation acknowledged last. Taken before a read begins.
     pub(super) fn mark(&self) -> Number {
         self.acknowledged

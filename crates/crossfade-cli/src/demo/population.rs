@@ -68,7 +68,8 @@ fn profile(index: u32) -> (Option<String>, State) {
         7 => json!({ "theme": "", "locale": "de", "panes": [{ "left": 3 }] }),
         8 => json!({ "theme": "it's \"quoted\" \\ and \n broken", "notifications_enabled": false }),
         _ => {
-            json!({ "theme": format!("dark-{index}"), "notifications_enabled": index.is_multiple_of(2) })
+            let notified = index.is_multiple_of(2);
+            json!({ "theme": format!("dark-{index}"), "notifications_enabled": notified })
         }
     };
     let theme = document.get("theme").and_then(Value::as_str).map(str::to_owned);

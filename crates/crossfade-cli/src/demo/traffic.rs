@@ -95,7 +95,15 @@ impl Traffic {
     /// Ends all tasks once nothing is under way, and tells what they did.
     pub(super) async fn stop(mut self) -> Counts {
         let _paused = self.pause().await;
-        self.tasks.shutdown().await;
+        self.tasks.abort_all();
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                self.tally().failed();
+                self.shared.log.find(|| format!("a task ended early: {error}"));
+            }
+        }
         self.tally().counts()
     }
 }

@@ -134,7 +134,7 @@ impl Changes for Fake {
 
 #[async_trait]
 impl ControlStore for Fake {
-    async fn install(&self, _: bool) -> Result<Vec<String>, StoreError> {
+    async fn install(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 

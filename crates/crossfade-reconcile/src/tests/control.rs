@@ -30,7 +30,7 @@ impl ControlStore for Fake {
         Ok(1)
     }
 
-    async fn install(&self, _: bool) -> Result<Vec<String>, StoreError> {
+    async fn install(&self) -> Result<Vec<String>, StoreError> {
         unreachable!()
     }
 

@@ -104,7 +104,7 @@ impl ControlStore for Fake {
         Err(error(StoreErrorKind::NotFound))
     }
 
-    async fn install(&self, _: bool) -> Result<Vec<String>, StoreError> {
+    async fn install(&self) -> Result<Vec<String>, StoreError> {
         unreachable!()
     }
 

@@ -24,8 +24,8 @@ use crate::value::args;
 
 #[async_trait]
 impl ControlStore for Database {
-    async fn install(&self, dry_run: bool) -> Result<Vec<String>, StoreError> {
-        install(self, dry_run).await
+    async fn install(&self) -> Result<Vec<String>, StoreError> {
+        install(self).await
     }
 
     async fn register(

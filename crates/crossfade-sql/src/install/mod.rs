@@ -46,7 +46,7 @@ impl Script {
 
 /// Applies what is missing, all in one transaction, and returns its names. Two installers at once
 /// are ordered by a lock.
-pub(crate) async fn install(database: &Database, dry_run: bool) -> Result<Vec<String>, StoreError> {
+pub(crate) async fn install(database: &Database) -> Result<Vec<String>, StoreError> {
     let doing = "failed to install the control tables";
     let engine = database.engine();
     let mut session = database.begin().await.doing(doing)?;
@@ -83,9 +83,6 @@ pub(crate) async fn install(database: &Database, dry_run: bool) -> Result<Vec<St
     let mut applied = Vec::new();
     for version in VERSIONS.iter().filter(|version| !installed.contains(&version.number)) {
         applied.push(format!("{:04}_{}", version.number, version.name));
-        if dry_run {
-            continue;
-        }
         if let Some(script) = version.script.on(engine) {
             session.run_script(&script).await.doing(doing)?;
         }
@@ -95,10 +92,6 @@ pub(crate) async fn install(database: &Database, dry_run: bool) -> Result<Vec<St
         );
         session.execute(&sql, args![version.number, version.name]).await.doing(doing)?;
     }
-    if dry_run {
-        session.rollback().await;
-    } else {
-        session.commit_or(doing).await?;
-    }
+    session.commit_or(doing).await?;
     Ok(applied)
 }

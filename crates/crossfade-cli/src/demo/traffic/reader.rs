@@ -41,7 +41,8 @@ async fn read(shared: &Shared) {
     if !matches!(verdict, Verdict::Right | Verdict::Unjudged) {
         shared.log.find(|| {
             let history = shared.log.history(index);
-            format!("a read of user {id} on {side} returned {answer:?}: {verdict:?}; {history:?}")
+            let last = history.acknowledged();
+            format!("a read of user {id} on {side}: {answer:?} after {last:?} is {verdict:?}")
         });
     }
 }
