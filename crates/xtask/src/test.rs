@@ -6,12 +6,20 @@ use anyhow::Result;
 
 use crate::{server::Server, workspace};
 
-/// Runs unit and integration tests with `arguments`, then the documentation tests.
+/// Builds the binaries, which the integration tests start, and runs unit and integration tests
+/// with `arguments`, then the documentation tests.
 ///
 /// Benches are left out: they measure, and CI only compiles them.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let root = workspace::root()?;
     let mut server = Server::start()?;
+
+    let mut build = workspace::cargo();
+    build.current_dir(&root).args(["build", "--workspace", "--bins"]);
+    let status = server.run(&mut build)?;
+    if !status.success() {
+        return Ok(workspace::exit_code(status));
+    }
 
     let targets = ["test", "--workspace", "--lib", "--bins", "--tests", "--examples"];
     let mut tests = workspace::cargo();

@@ -38,20 +38,33 @@ enum Kind {
 impl Place {
     /// Makes a place on the server of a PostgreSQL URL, else in a temporary folder. What a URL
     /// points to is left alone.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 2 for a URL of another engine.
     pub(super) async fn make(url: Option<&str>) -> Result<Self> {
+        let postgres = match url.and_then(|url| url.split_once(':')) {
+            Some(("postgres" | "postgresql", _)) => url,
+            Some(("sqlite", _)) => None,
+            None if url.is_none() => None,
+            _ => {
+                let failure = Failure::usage("the demo runs on PostgreSQL and SQLite");
+                return Err(failure.with_hint("give a postgres:// URL, or none for SQLite"));
+            }
+        };
         let folder = tempfile::Builder::new()
             .prefix("crossfade-demo-")
             .tempdir()
             .map_err(|error| Failure::failed("failed to create a temporary folder", &error))?;
-        let url = url.filter(|url| url.starts_with("postgres:") || url.starts_with("postgresql:"));
-        let Some(url) = url else { return Ok(Self { folder, kind: Kind::Sqlite }) };
+        let Some(url) = postgres else { return Ok(Self { folder, kind: Kind::Sqlite }) };
         let options = PgConnectOptions::from_str(url)
             .map_err(|error| Failure::failed("failed to read the database URL", &error))?;
         let options = Box::new(options.application_name("crossfade demo"));
         let schema = format!("crossfade_demo_{:08x}", rand::random::<u32>());
-        execute(&options, format!("create schema {schema}"))
-            .await
-            .map_err(|error| Failure::failed("failed to create a schema for the demo", &error))?;
+        execute(&options, format!("create schema {schema}")).await.map_err(|error| {
+            Failure::failed("failed to create a schema for the demo", &error)
+                .with_hint("is the server up, and may this user create schemas in this database?")
+        })?;
         Ok(Self { folder, kind: Kind::Postgres { options, schema } })
     }
 
