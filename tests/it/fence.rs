@@ -6,6 +6,8 @@ use crossfade::{Engine, Flags, Stage};
 use crossfade_core::{Epoch, ToKey};
 use crossfade_store::{ControlStore, EnterError, Entry, FencedStore, StageChange, StoreErrorKind};
 
+use sqlx::AssertSqlSafe;
+
 use crate::support::{Bench, TestDatabase, WAIT, definition, engines, put};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,6 +83,43 @@ async fn a_pending_close_turns_late_writers_away_at_once() {
 
     bench.db.commit(writer).await.expect("the first writer commits");
     closing.await.expect("the closer ends").expect("the epoch closes");
+    test.drop().await;
+}
+
+/// Under REPEATABLE READ the fence would read the epoch as of the transaction's first statement
+/// and let a zombie in, as the first half shows. So a write never runs under it, whatever the
+/// database's default is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_read_committed_whatever_the_default() {
+    let test = TestDatabase::create(Engine::Postgres, "isolation").await;
+    let bench = Bench::new(test.open().await).await;
+    let state = bench.state().await;
+    let pool = bench.db.postgres().expect("PostgreSQL");
+    let mut old = pool.begin_with("begin isolation level repeatable read").await.expect("begin");
+    sqlx::query("select 1").execute(&mut *old).await.expect("a snapshot is taken");
+    bench.go(Stage::DeleteOnly).await;
+    let enter = format!("select crossfade_enter('people', {}, 1, null)", state.epoch);
+    let entered = sqlx::query(AssertSqlSafe(enter)).execute(&mut *old).await;
+    assert!(entered.is_ok(), "REPEATABLE READ now sees the closed epoch: {entered:?}");
+    old.rollback().await.expect("rollback");
+
+    let name: String = sqlx::query_scalar("select current_database()::text")
+        .fetch_one(pool)
+        .await
+        .expect("a name");
+    let default = "default_transaction_isolation = 'repeatable read'";
+    bench.sql(&format!("alter database {name} set {default}")).await;
+    let fresh = test.open().await;
+    let now = bench.state().await;
+    let key = 1i64.to_key();
+    let entry = Entry { migration: &now.definition.name, epoch: now.epoch, key: &key };
+    let mut tx = fresh.enter(entry).await.expect("the epoch is open");
+    let level: String = sqlx::query_scalar("show transaction_isolation")
+        .fetch_one(tx.postgres().expect("PostgreSQL"))
+        .await
+        .expect("a level");
+    assert_eq!(level, "read committed");
+    fresh.rollback(tx).await;
     test.drop().await;
 }
 

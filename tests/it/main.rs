@@ -12,5 +12,6 @@ mod flags;
 mod key_order;
 mod key_types;
 mod quarantine;
+mod round_trips;
 mod routing;
 mod support;

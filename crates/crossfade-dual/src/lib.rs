@@ -11,6 +11,7 @@ mod instance;
 mod migration;
 mod options;
 mod reader;
+mod seldom;
 mod shadow;
 mod shared;
 mod work;

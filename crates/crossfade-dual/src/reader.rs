@@ -157,11 +157,16 @@ impl<S: RequestStore> Migration<S> {
             match (new().await, plan.fallback) {
                 (Ok(answer), _) => return Ok(answer),
                 (Err(error), None) => return Err(ReadError::New(error)),
-                (Err(error), Some(_)) => tracing::warn!(
-                    migration = %snapshot.definition.name,
-                    error = %error,
-                    "reading New failed; falling back to Legacy"
-                ),
+                (Err(error), Some(_)) => {
+                    if let Some(times) = self.shared.fell_back.count() {
+                        tracing::warn!(
+                            migration = %snapshot.definition.name,
+                            error = %error,
+                            times,
+                            "reading New failed; falling back to Legacy"
+                        );
+                    }
+                }
             }
         }
         self.shared.note_legacy_read(snapshot.epoch);

@@ -10,6 +10,7 @@ use crossfade_core::Key;
 use tokio::sync::Semaphore;
 
 use crate::Options;
+use crate::seldom::Seldom;
 
 /// What shadow comparisons found so far in this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,7 @@ struct Counts {
     compared: AtomicU64,
     mismatched: AtomicU64,
     dropped: AtomicU64,
+    warning: Seldom,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl Shadows {
                 compared: AtomicU64::new(0),
                 mismatched: AtomicU64::new(0),
                 dropped: AtomicU64::new(0),
+                warning: Seldom::new(),
             }),
         }
     }
@@ -83,7 +86,9 @@ impl Shadows {
                     counts.compared.fetch_add(1, Ordering::Relaxed);
                     if !agreed {
                         counts.mismatched.fetch_add(1, Ordering::Relaxed);
-                        tracing::warn!(%key, "the sides differ");
+                        if let Some(times) = counts.warning.count() {
+                            tracing::warn!(%key, times, "the sides differ");
+                        }
                     }
                 }
                 Ok(Err(_) | Ok(None)) | Err(_) => {

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use crossfade_core::{Epoch, MigrationState};
 
 use crate::clock;
+use crate::seldom::Seldom;
 use crate::shadow::Shadows;
 
 /// One moment's state. Each operation holds one from its beginning to its end.
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     /// Whether the application asked for this migration; others hold no lease.
     pub(crate) in_use: AtomicBool,
     pub(crate) flag_warned: AtomicI64,
+    /// Reads that fell back to Legacy.
+    pub(crate) fell_back: Seldom,
     pub(crate) shadows: Shadows,
 }
 
@@ -49,6 +52,7 @@ impl Shared {
             legacy_read_epoch: AtomicI64::new(0),
             in_use: AtomicBool::new(false),
             flag_warned: AtomicI64::new(0),
+            fell_back: Seldom::new(),
             shadows,
         }
     }

@@ -273,9 +273,9 @@ impl<S: RequestStore> Migration<S> {
     /// New could not be touched where it must not fail the call.
     fn new_trouble<E: Error + 'static>(&self, error: StoreError) -> Stop<E> {
         match error.kind {
-            StoreErrorKind::Conflict | StoreErrorKind::Unavailable => {
-                Stop::Transient(WriteError::Store(error))
-            }
+            StoreErrorKind::Conflict
+            | StoreErrorKind::LockTimeout
+            | StoreErrorKind::Unavailable => Stop::Transient(WriteError::Store(error)),
             _ => Stop::NewRefused(self.core.store.words(&error)),
         }
     }
@@ -283,7 +283,9 @@ impl<S: RequestStore> Migration<S> {
 
 fn transient_or_final<E: Error + 'static>(error: StoreError) -> Stop<E> {
     match error.kind {
-        StoreErrorKind::Conflict => Stop::Transient(WriteError::Store(error)),
+        StoreErrorKind::Conflict | StoreErrorKind::LockTimeout => {
+            Stop::Transient(WriteError::Store(error))
+        }
         _ => Stop::Final(WriteError::Store(error)),
     }
 }

@@ -136,6 +136,13 @@ impl Database {
                 let pool = PgPoolOptions::new()
                     .max_connections(16)
                     .acquire_timeout(Duration::from_secs(10))
+                    .after_connect(|connection, _| {
+                        // The planner overestimates the common table expressions of a chunk and
+                        // would spend ten times the chunk's own time on compiling it.
+                        Box::pin(async move {
+                            sqlx::raw_sql("set jit = off").execute(connection).await.map(drop)
+                        })
+                    })
                     .connect_lazy_with(options);
                 Pool::Postgres(pool)
             }

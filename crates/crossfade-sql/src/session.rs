@@ -18,7 +18,7 @@ use sqlx::{Arguments, Column, TypeInfo, ValueRef};
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::database::{Database, Pool};
+use crate::database::{Database, Engine, Pool};
 use crate::error::Doing;
 use crate::value::{Row, Value};
 
@@ -129,6 +129,16 @@ impl Session {
             }
             #[cfg(feature = "sqlite")]
             Raw::Sqlite(_) => self.open = false,
+        }
+    }
+
+    /// Its engine.
+    pub(crate) fn engine(&self) -> Engine {
+        match self.pooled.as_ref().expect("a session has its connection until it is dropped") {
+            #[cfg(feature = "postgres")]
+            Pooled::Postgres(_) => Engine::Postgres,
+            #[cfg(feature = "sqlite")]
+            Pooled::Sqlite(_) => Engine::Sqlite,
         }
     }
 

@@ -31,6 +31,12 @@ impl From<WrongEngine> for sqlx::Error {
 }
 
 impl Tx {
+    /// The engine of this transaction.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.session.engine()
+    }
+
     /// The PostgreSQL connection of this transaction.
     ///
     /// # Errors

@@ -26,9 +26,9 @@ pub(crate) enum PeopleError {
 }
 
 macro_rules! run {
-    ($self:ident, $conn:ident, |$query:ident| $run:expr, $sql:expr $(, $bind:expr)*) => {{
+    ($conn:ident, |$query:ident| $run:expr, $sql:expr $(, $bind:expr)*) => {{
         let sql = sqlx::AssertSqlSafe($sql);
-        match $self.engine(&mut $conn) {
+        match $conn.engine() {
             Engine::Postgres => {
                 let $query = sqlx::query(sql)$(.bind($bind))*;
                 let $conn = $conn.postgres()?;
@@ -61,10 +61,6 @@ impl People {
         Self::on(Side::New, db)
     }
 
-    fn engine(&self, conn: &mut crossfade::Conn) -> Engine {
-        if conn.postgres().is_ok() { Engine::Postgres } else { Engine::Sqlite }
-    }
-
     pub(crate) async fn put(&self, id: i64, name: &str) -> Result<u64, PeopleError> {
         let mut conn = self.db.conn().await?;
         let sql = format!(
@@ -72,20 +68,19 @@ impl People {
              on conflict ({}) do update set name = excluded.name",
             self.table, self.key, self.key
         );
-        Ok(run!(self, conn, |query| query.execute(conn).await?.rows_affected(), sql, id, name))
+        Ok(run!(conn, |query| query.execute(conn).await?.rows_affected(), sql, id, name))
     }
 
     pub(crate) async fn delete(&self, id: i64) -> Result<u64, PeopleError> {
         let mut conn = self.db.conn().await?;
         let sql = format!("delete from {} where {} = $1", self.table, self.key);
-        Ok(run!(self, conn, |query| query.execute(conn).await?.rows_affected(), sql, id))
+        Ok(run!(conn, |query| query.execute(conn).await?.rows_affected(), sql, id))
     }
 
     pub(crate) async fn get(&self, id: i64) -> Result<Option<String>, PeopleError> {
         let mut conn = self.db.conn().await?;
         let sql = format!("select name from {} where {} = $1", self.table, self.key);
         Ok(run!(
-            self,
             conn,
             |query| query.fetch_optional(conn).await?.map(|row| row.get::<String, _>(0)),
             sql,
@@ -98,7 +93,6 @@ impl People {
         let mut conn = self.db.conn().await?;
         let sql = format!("select {}, name from {} order by 1", self.key, self.table);
         Ok(run!(
-            self,
             conn,
             |query| query
                 .fetch_all(conn)
