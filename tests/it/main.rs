@@ -12,6 +12,7 @@ mod flags;
 mod key_order;
 mod key_types;
 mod quarantine;
+mod readme;
 mod round_trips;
 mod routing;
 mod support;

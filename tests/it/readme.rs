@@ -1,0 +1,116 @@
+//! The README's Rust code, compiled; and the check that it is the README's.
+
+use crossfade::{Crossfade, Db, Flags, Migration, ReadError, WriteError};
+use sqlx::SqlitePool;
+
+#[derive(Clone, Debug)]
+struct Settings;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the settings cannot be reached")]
+struct Error;
+
+impl From<ReadError<Error>> for Error {
+    fn from(_: ReadError<Error>) -> Self {
+        Self
+    }
+}
+
+impl From<WriteError<Error>> for Error {
+    fn from(_: WriteError<Error>) -> Self {
+        Self
+    }
+}
+
+trait UserSettingsRepository {
+    fn get(&self, user: i64) -> impl Future<Output = Result<Option<Settings>, Error>> + Send;
+    fn put(&self, user: i64, settings: &Settings)
+    -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+macro_rules! side {
+    ($side:ident) => {
+        struct $side(Db);
+
+        impl $side {
+            fn on(db: impl Into<Db>) -> Self {
+                Self(db.into())
+            }
+        }
+
+        impl UserSettingsRepository for $side {
+            async fn get(&self, _: i64) -> Result<Option<Settings>, Error> {
+                self.0.conn().await.map(|_| None).map_err(|_| Error)
+            }
+
+            async fn put(&self, _: i64, _: &Settings) -> Result<(), Error> {
+                self.0.conn().await.map(drop).map_err(|_| Error)
+            }
+        }
+    };
+}
+
+side!(LegacySettings);
+side!(NewSettings);
+
+struct DualSettings {
+    migration: Migration,
+    legacy: LegacySettings,
+    new: NewSettings,
+}
+
+impl UserSettingsRepository for DualSettings {
+    async fn get(&self, user: i64) -> Result<Option<Settings>, Error> {
+        let (legacy, new) = (|| self.legacy.get(user), || self.new.get(user));
+        Ok(self.migration.read(&user, legacy, new).await?) // the read flag picks the side
+    }
+
+    async fn put(&self, user: i64, settings: &Settings) -> Result<(), Error> {
+        let legacy = |tx| async move { LegacySettings::on(tx).put(user, settings).await };
+        let new = |tx| async move { NewSettings::on(tx).put(user, settings).await };
+        Ok(self.migration.write(&user, legacy, new).await?) // one transaction, Legacy first
+    }
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// Compiled, and run by nobody: the guide's migration is not there.
+async fn wrap(pool: SqlitePool) -> Outcome {
+    let crossfade = Crossfade::builder(pool).build().await?; // PgPool or SqlitePool
+    let migration = crossfade.migration("user_settings")?; // cheap to clone, shared by all tasks
+
+    let database = crossfade.database();
+    let (legacy, new) = (LegacySettings::on(database), NewSettings::on(database));
+    let dual = DualSettings { migration, legacy, new };
+    dual.put(1, &Settings).await?;
+    dual.get(1).await.map(drop).map_err(Into::into)
+}
+
+async fn force(pool: SqlitePool) -> Outcome {
+    let flags = Flags::forced([("read_user_settings_v2", true)]);
+    let crossfade = Crossfade::builder(pool).flags(flags.clone()).build().await?;
+
+    flags.force_for("read_user_settings_v2", "42", false); // one user reads Legacy, from now on
+    flags.release("read_user_settings_v2"); // nothing leaks into other tests
+    crossfade.sign_off().await.map_err(Into::into)
+}
+
+fn without_blanks(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+#[test]
+fn the_readme_is_compiled() {
+    // Named here, since nothing runs them.
+    let _ = (wrap, force);
+    let readme = include_str!("../../README.md");
+    let compiled = without_blanks(include_str!("readme.rs"));
+    let blocks: Vec<&str> = readme.split("```rust,ignore\n").skip(1).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let code = block.split("```").next().unwrap_or_default();
+        for paragraph in code.split("\n\n") {
+            assert!(compiled.contains(&without_blanks(paragraph)), "not compiled:\n{paragraph}");
+        }
+    }
+}
