@@ -1,5 +1,6 @@
 //! Wrapped dual write beside the same two statements hand-written in one sqlx transaction, on
-//! PostgreSQL: `cargo xtask postgres -- cargo bench -p crossfade-benches`.
+//! PostgreSQL whose commits are durable, as in production:
+//! `CROSSFADE_PG_FSYNC=on cargo xtask postgres -- cargo bench -p crossfade-benches`.
 //!
 //! - `hand_written`: begin, Legacy, New, commit, nothing else.
 //! - `fence_alone`: the same with the fence on the first round trip, still hand-written.
@@ -20,6 +21,7 @@ use variants::Variant;
 
 fn dual_write(criterion: &mut Criterion) {
     let setup = Setup::new();
+    in_turns(&setup);
     for tasks in [16, 1] {
         let mut group = criterion.benchmark_group(format!("dual_write/{tasks}_tasks"));
         group.throughput(Throughput::Elements(1));
@@ -40,6 +42,34 @@ fn dual_write(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// The variants in turns, so that a machine that gets slower meanwhile slows all of them: medians
+/// of the throughput against hand-written.
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn in_turns(setup: &Setup) {
+    const ROUNDS: usize = 60;
+    const WRITES: u64 = 2_000;
+    let variants = [Variant::HandWritten, Variant::FenceAlone, Variant::Wrapped];
+    for tasks in [16, 1] {
+        let mut ratios = [const { Vec::new() }; 3];
+        for round in 0..ROUNDS {
+            let mut times = [0.0; 3];
+            // Each comes first, second and third equally often.
+            for place in 0..3 {
+                let index = (round + place) % 3;
+                times[index] = setup.time(variants[index], tasks, WRITES).as_secs_f64();
+            }
+            for (ratios, time) in ratios.iter_mut().zip(times) {
+                ratios.push(times[0] / time);
+            }
+        }
+        for (variant, ratios) in variants.iter().zip(&mut ratios) {
+            ratios.sort_by(f64::total_cmp);
+            let (name, median) = (variant.name(), ratios[ROUNDS / 2]);
+            println!("in turns, {tasks} tasks, {name}: {median:.3} of hand-written");
+        }
+    }
 }
 
 criterion_group!(benches, dual_write);

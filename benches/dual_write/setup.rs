@@ -93,8 +93,8 @@ async fn prepare() -> Ground {
         .expect("starts");
     let lock = epoch_lock_id("public", &state.definition.name, state.epoch);
     let fenced_begin = format!(
-        "begin isolation level read committed, read write; \
-         select crossfade_enter('people', {}, {lock}, null)",
+        "begin isolation level read committed; \
+         select crossfade_enter('people', {}, {lock}, null, null)",
         state.epoch
     );
     Ground { pool, migration: app.migration("people").expect("registered"), fenced_begin }
@@ -109,6 +109,7 @@ async fn go_live(database: &Database) -> MigrationState {
         }
         let change = StageChange {
             migration: &name,
+            definition: &state.definition,
             from_epoch: state.epoch,
             from: state.stage,
             to: state.stage.next().expect("live comes later"),

@@ -1,7 +1,7 @@
 //! The variants side by side.
 
 use crossfade::Tx;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::PgExecutor;
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::setup::Ground;
@@ -33,8 +33,8 @@ const LEGACY: &str = "insert into people (id, name) values ($1, $2) \
 const NEW: &str = "insert into people_v2 (person_id, name) values ($1, $2) \
                    on conflict (person_id) do update set name = excluded.name";
 
-async fn put(connection: &mut PgConnection, sql: &'static str, key: i64) -> sqlx::Result<()> {
-    sqlx::query(sql).bind(key).bind("somebody").execute(connection).await.map(drop)
+async fn put<'c>(to: impl PgExecutor<'c>, sql: &'static str, key: i64) -> sqlx::Result<()> {
+    sqlx::query(sql).bind(key).bind("somebody").execute(to).await.map(drop)
 }
 
 async fn put_in(mut tx: Tx, sql: &'static str, key: i64) -> sqlx::Result<()> {
@@ -46,16 +46,16 @@ pub(crate) async fn run(ground: &Ground, variant: Variant, key: i64) {
     match variant {
         Variant::HandWritten => {
             let mut tx = ground.pool.begin().await.expect("begin");
-            put(&mut tx, LEGACY, key).await.expect("Legacy");
-            put(&mut tx, NEW, key).await.expect("New");
+            put(&mut *tx, LEGACY, key).await.expect("Legacy");
+            put(&mut *tx, NEW, key).await.expect("New");
             tx.commit().await.expect("commit");
         }
         Variant::FenceAlone => {
             let mut connection = ground.pool.acquire().await.expect("a connection");
             let begin = AssertSqlSafe(ground.fenced_begin.as_str());
             let mut tx = connection.begin_with(begin).await.expect("begin");
-            put(&mut tx, LEGACY, key).await.expect("Legacy");
-            put(&mut tx, NEW, key).await.expect("New");
+            put(&mut *tx, LEGACY, key).await.expect("Legacy");
+            put(&mut *tx, NEW, key).await.expect("New");
             tx.commit().await.expect("commit");
         }
         Variant::Wrapped => {

@@ -3,13 +3,15 @@
 //! ```text
 //! cd examples/user_settings
 //! export DATABASE_URL=sqlite://user_settings.db
+//! cargo run --example user_settings -- schema    # the table `users`, as before the migration
 //! crossfade init && crossfade expand user_settings
 //! cargo run --example user_settings
 //! curl -X PUT localhost:3000/users/7/settings -H 'content-type: application/json' \
 //!     -d '{"theme": "dark"}'
 //! ```
 //!
-//! While it runs, an operator walks the migration from stage to stage; no restart is needed.
+//! The service has always created its table `users` when it starts; with the word `schema` it does
+//! no more than that. While it runs, an operator walks the migration from stage to stage; no restart is needed.
 
 mod dual;
 mod engine;
@@ -35,6 +37,9 @@ async fn main() -> Result<()> {
     let url = url.unwrap_or_else(|_| "sqlite://user_settings.db".to_owned());
     let database = Database::connect(&url).await?;
     create_users(&database).await.context("failed to create the table `users`")?;
+    if std::env::args().nth(1).is_some_and(|word| word == "schema") {
+        return Ok(());
+    }
 
     let crossfade = Crossfade::builder_on(database.clone())
         .build()

@@ -174,7 +174,7 @@ async fn a_lock_that_is_not_had_in_time() {
     let key = crossfade::ToKey::to_key(&1i64);
     let entry =
         crossfade_store::Entry { migration: &state.definition.name, epoch: state.epoch, key: &key };
-    let writer = crossfade_store::FencedStore::enter(&db, entry).await.expect("open");
+    let writer = crossfade_store::FencedStore::enter(&db, entry, None).await.expect("open");
     let args = ["stage", "people", "delete_only", "--close-wait", "1s"];
     project.run(&args).expect(5).says(&["idle in transaction", "--terminate-stragglers"]);
     let status = project.json(&["status", "people"], 0);

@@ -44,6 +44,9 @@ async fn the_whole_day(engine: Engine) {
     assert_eq!(flag["value"], json!(false), "{flag}");
     project.run(&["stage", "people", "ramp_down"]).expect(3).says(&["not 100 %"]);
     project.ok(&["flag", "on", "read_people_v2"]);
+    // The pass that opened `live` says nothing of what was written in `live`.
+    project.run(&["stage", "people", "ramp_down"]).expect(3).says(&["since `live` began"]);
+    project.ok(&["verify", "people"]);
     project.ok(&["stage", "people", "ramp_down"]);
     project.run(&["stage", "people", "complete"]).expect(3).says(&[
         "nobody approved",

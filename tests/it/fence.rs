@@ -17,7 +17,7 @@ async fn a_writer_in_flight_keeps_its_epoch_open() {
     let state = bench.state().await;
     let (name, key) = (&state.definition.name, 1i64.to_key());
     let entry = Entry { migration: name, epoch: state.epoch, key: &key };
-    let writer = bench.db.enter(entry).await.expect("the epoch is open");
+    let writer = bench.db.enter(entry, None).await.expect("the epoch is open");
     bench.append(Stage::DeleteOnly).await;
 
     let short = Duration::from_millis(200);
@@ -42,13 +42,13 @@ async fn nobody_enters_a_closed_epoch() {
         bench.go(Stage::DeleteOnly).await;
         let key = 1i64.to_key();
         let entry = Entry { migration: &before.definition.name, epoch: before.epoch, key: &key };
-        let error = bench.db.enter(entry).await.expect_err("the epoch is closed");
+        let error = bench.db.enter(entry, None).await.expect_err("the epoch is closed");
         assert!(matches!(error, EnterError::Closed), "{error:?}");
         let unknown = Entry { epoch: Epoch::new(99), ..entry };
-        assert!(matches!(bench.db.enter(unknown).await, Err(EnterError::Closed)));
+        assert!(matches!(bench.db.enter(unknown, None).await, Err(EnterError::Closed)));
         // The connection that was refused is usable again.
         let now = Entry { epoch: before.epoch.next(), ..entry };
-        bench.db.rollback(bench.db.enter(now).await.expect("the newest epoch is open")).await;
+        bench.db.rollback(bench.db.enter(now, None).await.expect("the newest epoch is open")).await;
     })
     .await;
 }
@@ -63,7 +63,7 @@ async fn a_pending_close_turns_late_writers_away_at_once() {
     let state = bench.state().await;
     let (name, key) = (state.definition.name.clone(), 1i64.to_key());
     let entry = Entry { migration: &name, epoch: state.epoch, key: &key };
-    let writer = bench.db.enter(entry).await.expect("the epoch is open");
+    let writer = bench.db.enter(entry, None).await.expect("the epoch is open");
     bench.append(Stage::DeleteOnly).await;
     let closing = tokio::spawn({
         let (bench, name) = (bench.clone(), name.clone());
@@ -75,10 +75,11 @@ async fn a_pending_close_turns_late_writers_away_at_once() {
     .await;
 
     let other = 2i64.to_key();
-    let late = tokio::time::timeout(WAIT, bench.db.enter(Entry { key: &other, ..entry })).await;
+    let late =
+        tokio::time::timeout(WAIT, bench.db.enter(Entry { key: &other, ..entry }, None)).await;
     assert!(matches!(late, Ok(Err(EnterError::Closed))), "{late:?}");
     let next = Entry { epoch: state.epoch.next(), key: &other, ..entry };
-    let next = bench.db.enter(next).await.expect("writers of the next epoch never wait");
+    let next = bench.db.enter(next, None).await.expect("writers of the next epoch never wait");
     bench.db.rollback(next).await;
 
     bench.db.commit(writer).await.expect("the first writer commits");
@@ -98,7 +99,7 @@ async fn a_write_is_read_committed_whatever_the_default() {
     let mut old = pool.begin_with("begin isolation level repeatable read").await.expect("begin");
     sqlx::query("select 1").execute(&mut *old).await.expect("a snapshot is taken");
     bench.go(Stage::DeleteOnly).await;
-    let enter = format!("select crossfade_enter('people', {}, 1, null)", state.epoch);
+    let enter = format!("select crossfade_enter('people', {}, 1, null, null)", state.epoch);
     let entered = sqlx::query(AssertSqlSafe(enter)).execute(&mut *old).await;
     assert!(entered.is_ok(), "REPEATABLE READ now sees the closed epoch: {entered:?}");
     old.rollback().await.expect("rollback");
@@ -113,7 +114,7 @@ async fn a_write_is_read_committed_whatever_the_default() {
     let now = bench.state().await;
     let key = 1i64.to_key();
     let entry = Entry { migration: &now.definition.name, epoch: now.epoch, key: &key };
-    let mut tx = fresh.enter(entry).await.expect("the epoch is open");
+    let mut tx = fresh.enter(entry, None).await.expect("the epoch is open");
     let level: String = sqlx::query_scalar("show transaction_isolation")
         .fetch_one(tx.postgres().expect("PostgreSQL"))
         .await
@@ -146,9 +147,10 @@ async fn a_wrapped_write_follows_the_stage_by_itself() {
 async fn of_two_operators_exactly_one_wins() {
     engines("operators", async |db, _| {
         let bench = Bench::new(db).await;
-        let name = definition().name;
+        let definition = definition();
         let change = |actor: &'static str| StageChange {
-            migration: &name,
+            migration: &definition.name,
+            definition: &definition,
             from_epoch: Epoch::new(1),
             from: Stage::Off,
             to: Stage::DeleteOnly,
@@ -176,6 +178,7 @@ async fn at_most_two_epochs_are_open() {
         assert!(state.previous_open);
         let change = StageChange {
             migration: &state.definition.name,
+            definition: &state.definition,
             from_epoch: state.epoch,
             from: state.stage,
             to: Stage::DualWrite,
@@ -205,4 +208,33 @@ async fn a_changed_line_of_the_audit_trail_is_seen() {
         assert!(trail.iter().any(|record| record.seq == 4 && !record.intact), "{trail:?}");
     })
     .await;
+}
+
+/// Two roles may find the same control tables by different search paths; the fence is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fence_is_one_for_every_search_path() {
+    let test = TestDatabase::create(Engine::Postgres, "search_path").await;
+    let bench = Bench::new(test.open().await).await;
+    bench.sql("create schema crossfade").await; // the name of the test server's user
+    let operator = test.open().await;
+    let current: String = sqlx::query_scalar("select current_schema()::text")
+        .fetch_one(operator.postgres().expect("PostgreSQL"))
+        .await
+        .expect("a schema");
+    assert_eq!(current, "crossfade", "the operator's path begins elsewhere");
+
+    let state = bench.state().await;
+    let (name, key) = (&state.definition.name, 1i64.to_key());
+    let entry = Entry { migration: name, epoch: state.epoch, key: &key };
+    let writer = bench.db.enter(entry, None).await.expect("the epoch is open");
+    bench.append(Stage::DeleteOnly).await;
+    let short = Duration::from_millis(200);
+    let closed = operator.close_epoch(name, state.epoch, short).await;
+    assert!(closed.is_err(), "a writer is inside: {closed:?}");
+    bench.db.rollback(writer).await;
+    operator.close_epoch(name, state.epoch, short).await.expect("nobody is inside");
+
+    let error = operator.install().await.expect_err("a second set of control tables");
+    assert_eq!(error.kind, StoreErrorKind::Invalid);
+    test.drop().await;
 }

@@ -118,11 +118,12 @@ async fn prepare(bench: &Bench, name: &str, shape: &Shape) -> Definition {
     }
     bench.db.register(&definition, "test").await.expect("registered");
     let problems = bench.db.definition_problems(&definition).await.expect("asked");
-    assert_eq!(problems, Vec::<String>::new(), "{name}");
+    assert_eq!(problems, [], "{name}");
     for (from, to) in [(Stage::Off, Stage::DeleteOnly), (Stage::DeleteOnly, Stage::DualWrite)] {
         let state = bench.db.migration(&definition.name).await.expect("registered");
         let change = StageChange {
             migration: &definition.name,
+            definition: &definition,
             from_epoch: state.epoch,
             from,
             to,

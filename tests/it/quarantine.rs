@@ -1,9 +1,13 @@
 //! New's refusal: quarantine in `dual_write`, an error from `live` on.
 
-use crossfade::{Flags, Migration, Side, Stage, WriteError};
+use std::time::Duration;
+
+use crossfade::{Crossfade, Engine, Flags, Migration, Options, Side, Stage, WriteError};
 use crossfade_store::ControlStore;
 
-use crate::support::{Bench, definition, delete, engines, eventually, put, read_side};
+use crate::support::{
+    Bench, TestDatabase, WAIT, definition, delete, engines, eventually, put, read_side,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_dual_write_legacy_is_written_alone_and_the_key_is_marked() {
@@ -94,6 +98,81 @@ async fn in_delete_only_new_loses_the_row_and_gains_none() {
         bench.expect(2, None, None).await;
         put(&migration, 3, "ours").await.expect("written");
         bench.expect(3, Some("ours"), None).await;
+    })
+    .await;
+}
+
+/// A constraint that New checks at the commit only is New's refusal all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deferred_refusal_is_no_outage_either() {
+    engines("deferred", async |db, _| {
+        let bench = Bench::new(db).await;
+        bench.sql("create table towns (name text primary key)").await;
+        bench.sql("drop table people_v2").await;
+        bench
+            .sql(
+                "create table people_v2 (person_id bigint primary key, name text not null \
+                 references towns (name) deferrable initially deferred)",
+            )
+            .await;
+        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let migration = app.migration("people").expect("registered");
+        bench.go(Stage::DualWrite).await;
+        put(&migration, 1, "nowhere").await.expect("New's refusal is not the caller's");
+        bench.expect(1, Some("nowhere"), None).await;
+        let marks = bench.db.quarantine(&definition().name, 10).await.expect("marks");
+        assert_eq!(marks.len(), 1, "{marks:?}");
+        bench.go(Stage::Live).await;
+        put(&migration, 2, "nowhere").await.expect_err("both or neither");
+        bench.expect(2, None, None).await;
+    })
+    .await;
+}
+
+/// Somebody holds New (a long `alter table`, say). Before `live` that must not hold Legacy up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_new_side_is_no_outage_either() {
+    let test = TestDatabase::create(Engine::Postgres, "locked_new").await;
+    let bench = Bench::new(test.open().await).await;
+    let app = Crossfade::builder_on(bench.db.clone())
+        .flags(Flags::forced::<&str>([]))
+        .options(Options::default().new_lock_timeout(Duration::from_millis(100)))
+        .build()
+        .await
+        .expect("starts");
+    let migration = app.migration("people").expect("registered");
+    for (stage, id) in [(Stage::DeleteOnly, 1), (Stage::DualWrite, 2)] {
+        bench.go(stage).await;
+        let pool = bench.db.postgres().expect("PostgreSQL");
+        let mut holder = pool.begin().await.expect("begin");
+        let lock = "lock table people_v2 in access exclusive mode";
+        sqlx::query(lock).execute(&mut *holder).await.expect("locked");
+        let written = tokio::time::timeout(WAIT, put(&migration, id, "written")).await;
+        written.expect("it does not wait for New").expect("nor fail with it");
+        holder.rollback().await.expect("rollback");
+        bench.expect(id, Some("written"), None).await;
+    }
+    let marks = bench.db.quarantine(&definition().name, 10).await.expect("marks");
+    assert_eq!(marks.len(), 2, "{marks:?}");
+    test.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_another_width_is_refused() {
+    engines("width", async |db, _| {
+        let bench = Bench::new(db).await;
+        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let migration = app.migration("people").expect("registered");
+        let wide = migration
+            .write(
+                &(1i64, "x"),
+                |tx| async move { crate::support::People::legacy(tx).put(1, "x").await },
+                |tx| async move { crate::support::People::new(tx).put(1, "x").await },
+            )
+            .await;
+        let error = wide.expect_err("one column, two parts");
+        assert!(matches!(&error, WriteError::Store(error) if error.hint.is_some()), "{error:?}");
+        bench.expect(1, None, None).await;
     })
     .await;
 }

@@ -114,6 +114,50 @@ async fn comparisons_run_beside_the_call_and_count_what_differs() {
     .await;
 }
 
+/// The lease of an instance that nobody holds any more lapses, because its tasks have ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tasks_end_with_the_last_handle() {
+    engines("tasks", async |db, _| {
+        let bench = Bench::new(db).await;
+        let app = Crossfade::builder_on(bench.db.clone())
+            .flags(Flags::forced::<&str>([]))
+            .options(Options::default().lease(Duration::from_millis(300)))
+            .build()
+            .await
+            .expect("starts");
+        let migration = app.migration("people").expect("registered");
+        read_side(&migration, 1).await.expect("read");
+        let left = async || {
+            let instances = bench.db.instances(&definition().name).await.expect("instances");
+            instances.first().map(|instance| instance.lease_left_ms)
+        };
+        drop(app);
+        eventually("the handle alone keeps the lease", async || left().await > Some(250)).await;
+        drop(migration);
+        eventually("the lease lapses", async || left().await < Some(0)).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_off_ends_the_lease_on_both_sides() {
+    engines("sign_off", async |db, _| {
+        let bench = Bench::new(db).await;
+        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let migration = app.migration("people").expect("registered");
+        let instances =
+            async || bench.db.instances(&definition().name).await.expect("instances").len();
+        read_side(&migration, 1).await.expect("read");
+        assert_eq!(instances().await, 1);
+        app.sign_off().await.expect("signed off");
+        assert_eq!(instances().await, 0);
+        // A read behind it takes a lease again, so that gates wait for it again.
+        read_side(&migration, 1).await.expect("read");
+        assert_eq!(instances().await, 1);
+    })
+    .await;
+}
+
 /// A process is stopped while its read of Legacy is under way. The fleet moves on to `complete`
 /// and writes New alone. Once the process goes on, the caller must not get the old row.
 #[tokio::test(flavor = "multi_thread")]

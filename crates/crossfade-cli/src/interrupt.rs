@@ -1,11 +1,54 @@
-//! Ctrl-C in long work.
+//! Ctrl-C.
 
 use std::process;
 
 use crossfade_reconcile::{Cancel, cancellation};
 use tokio::task::JoinHandle;
 
-use crate::{failure::Exit, output::Output};
+use crate::{
+    cli::Command,
+    failure::{Exit, Failure},
+    output::Output,
+};
+
+/// What remains of a command that Ctrl-C ends; `None` for commands that end in their own way.
+pub(crate) fn rest(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Backfill(_) | Command::Verify(_) | Command::Demo(_) => None,
+        // A watch ends without an error.
+        Command::Status(args) if args.watch => None,
+        Command::Status(_) | Command::Audit(_) => Some("nothing was changed"),
+        Command::New(_) | Command::Init(_) => Some("what was made stays; run it again"),
+        Command::Expand(_) => Some(
+            "statements that are done stay done; running it again goes on after them, once the \
+             one that was running has ended on the server",
+        ),
+        Command::Contract(_) => Some(
+            "rights that were revoked stay revoked and statements that are done stay done; \
+             running it again goes on after them",
+        ),
+        Command::Stage(_) => Some(
+            "`crossfade status` tells the stage; when it was changed already, running it again \
+             closes the epoch before",
+        ),
+        Command::Rollback(_) => Some(
+            "the read flag goes off first; `crossfade status` tells flag and stage, and running \
+             it again does the rest",
+        ),
+        Command::Flag(_) => {
+            Some("a rule set is stored whole or not at all; see `crossfade flag list`")
+        }
+    }
+}
+
+/// Returns once Ctrl-C was pressed.
+pub(crate) async fn interrupted(rest: &str) -> Failure {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => Failure::new(Exit::Failed, "interrupted").with_hint(rest),
+        // It ends the process then, as without a listener.
+        Err(_) => std::future::pending().await,
+    }
+}
 
 /// Listens for Ctrl-C until dropped: the first asks the work to stop after its batch, the second
 /// ends the process, which loses nothing but the batch.

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::redact::redact;
+use crate::redact::redact_record;
 
 /// Starts logging. RUST_LOG wins over the number of `-v`.
 pub(crate) fn start(verbose: u8) {
@@ -29,7 +29,7 @@ struct Redacted;
 
 impl Write for Redacted {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        let text = redact(&String::from_utf8_lossy(record));
+        let text = redact_record(&String::from_utf8_lossy(record));
         io::stderr().write_all(text.as_bytes())?;
         Ok(record.len())
     }

@@ -23,7 +23,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{cli::Cli, failure::Failure, output::Output};
+use crate::{
+    cli::Cli,
+    failure::{Exit, Failure},
+    output::Output,
+};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -44,18 +48,22 @@ fn main() -> ExitCode {
     }
 }
 
-/// Arguments that could not be read, or a request for help.
+/// Arguments that could not be read, which may hold secrets, or a request for help.
 fn refused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.to_string();
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
-    if wants_json && error.use_stderr() {
-        let text = error.to_string();
+    if wants_json {
         // The usage follows after an empty line.
         let lines: Vec<&str> =
             text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
         let message = lines.join(" ");
         return Output::new(true).failure(&Failure::usage(message.trim_start_matches("error: ")));
     }
-    error.exit()
+    Output::new(false).note(text.trim_end());
+    Exit::Usage.into()
 }
 
 #[cfg(test)]

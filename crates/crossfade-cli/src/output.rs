@@ -7,7 +7,10 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{failure::Failure, redact::redact};
+use crate::{
+    failure::{Exit, Failure},
+    redact::{redact, redact_json},
+};
 
 /// For whom results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,49 +49,73 @@ impl Output {
     /// A line for people; nothing for programs.
     pub(crate) fn line(self, text: impl Display) {
         if !self.is_json() {
-            print(&mut io::stdout().lock(), &text.to_string());
+            heard(print(&mut io::stdout().lock(), &redact(&text.to_string())));
         }
     }
 
     /// A line for people beside the result, on stderr; nothing for programs.
     pub(crate) fn note(self, text: impl Display) {
         if !self.is_json() {
-            print(&mut io::stderr().lock(), &text.to_string());
+            heard(print(&mut io::stderr().lock(), &redact(&text.to_string())));
         }
     }
 
     /// The result for programs, on one line; nothing for people.
     pub(crate) fn result(self, value: &impl Serialize) {
         if self.is_json() {
-            let text = serde_json::to_string(value)
-                .unwrap_or_else(|error| json!({ "error": error.to_string() }).to_string());
-            print(&mut io::stdout().lock(), &text);
+            heard(print(&mut io::stdout().lock(), &one_line(value)));
         }
+    }
+
+    /// One of many results: `text` for people, `value` for programs.
+    ///
+    /// # Errors
+    ///
+    /// When nobody reads them any more.
+    pub(crate) fn one_of_many(self, text: impl Display, value: &impl Serialize) -> io::Result<()> {
+        let text = match self.format {
+            Format::Json => one_line(value),
+            Format::Person => redact(&text.to_string()),
+        };
+        print(&mut io::stdout().lock(), &text)
     }
 
     /// What went wrong, on stderr.
     pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
         let text = match self.format {
-            Format::Json => as_json(failure).to_string(),
-            Format::Person => as_text(failure),
+            Format::Json => one_line(&as_json(failure)),
+            Format::Person => redact(&as_text(failure)),
         };
-        print(&mut io::stderr().lock(), &text);
+        heard(print(&mut io::stderr().lock(), &text));
         failure.exit.into()
     }
 }
 
-/// Writes a redacted line. A reader that went away is no reason to fail.
-fn print(to: &mut dyn Write, text: &str) {
-    let _ = writeln!(to, "{}", redact(text));
-    let _ = to.flush();
+fn print(to: &mut dyn Write, line: &str) -> io::Result<()> {
+    writeln!(to, "{line}")?;
+    to.flush()
+}
+
+/// Whether a line was heard is no matter: a reader that went away is no reason to leave work half
+/// done.
+fn heard(_: io::Result<()>) {}
+
+/// JSON on one line, redacted.
+fn one_line(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value);
+    value.map_or_else(|error| json!({ "error": error.to_string() }), redact_json).to_string()
 }
 
 fn as_json(failure: &Failure) -> Value {
-    let reasons: Vec<Value> = failure
+    let mut reasons: Vec<Value> = failure
         .refusals
         .iter()
         .map(|refusal| json!({ "reason": refusal.reason, "hint": refusal.hint }))
         .collect();
+    // What is refused for a reason of its own, not by a gate.
+    if reasons.is_empty() && failure.exit == Exit::Refused {
+        reasons.push(json!({ "reason": failure.message, "hint": failure.hint }));
+    }
     json!({ "error": {
         "message": failure.message,
         "hint": failure.hint,
@@ -114,7 +141,6 @@ mod tests {
     use crossfade_core::Refusal;
 
     use super::*;
-    use crate::failure::Exit;
 
     #[test]
     fn a_failure_for_people_and_for_programs() {
@@ -132,5 +158,8 @@ mod tests {
         assert_eq!(value["error"]["code"], 3);
         assert_eq!(value["error"]["reasons"][0]["reason"], "not done");
         assert_eq!(value["error"]["causes"][0], "the database said no");
+        let never = Failure::new(Exit::Refused, "never").with_hint("rollback");
+        let reasons = json!([{ "reason": "never", "hint": "rollback" }]);
+        assert_eq!(as_json(&never)["error"]["reasons"], reasons);
     }
 }

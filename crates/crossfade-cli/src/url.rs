@@ -17,11 +17,10 @@ fn pick(
     environment: impl Fn(&str) -> Option<String>,
     config: &Config,
 ) -> Option<String> {
-    let of_environment = || VARIABLES.iter().find_map(|variable| environment(variable));
-    option
-        .map(str::to_owned)
-        .or_else(|| of_environment().filter(|url| !url.is_empty()))
-        .or_else(|| config.database_url.clone())
+    // A variable that is set to nothing counts as one that is not set.
+    let set = |variable: &&str| environment(variable).filter(|url| !url.is_empty());
+    let of_environment = || VARIABLES.iter().find_map(set);
+    option.map(str::to_owned).or_else(of_environment).or_else(|| config.database_url.clone())
 }
 
 #[cfg(test)]
@@ -33,10 +32,13 @@ mod tests {
         let config = Config { database_url: Some("config".to_owned()), ..Config::default() };
         let both = |variable: &str| Some(variable.to_owned());
         let second = |variable: &str| (variable == VARIABLES[1]).then(|| "second".to_owned());
+        let empty =
+            |variable: &str| Some(if variable == VARIABLES[1] { "second" } else { "" }.to_owned());
         let none = |_: &str| None;
         assert_eq!(pick(Some("option"), both, &config).as_deref(), Some("option"));
         assert_eq!(pick(None, both, &config).as_deref(), Some(VARIABLES[0]));
         assert_eq!(pick(None, second, &config).as_deref(), Some("second"));
+        assert_eq!(pick(None, empty, &config).as_deref(), Some("second"));
         assert_eq!(pick(None, none, &config).as_deref(), Some("config"));
         assert_eq!(pick(None, none, &Config::default()), None);
     }

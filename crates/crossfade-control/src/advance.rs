@@ -98,6 +98,13 @@ pub enum AdvanceError {
         /// The newest epoch.
         epoch: Epoch,
     },
+    /// Another operator registered another definition while the gate was asked about the one
+    /// before. Nothing was changed.
+    #[error("the definition of {migration} was replaced while its gate was asked")]
+    Redefined {
+        /// The migration.
+        migration: MigrationName,
+    },
     /// The migration is in `stage`, but the epoch before is still open; asking again goes on.
     #[error("the stage is `{stage}`, but the epoch before is still open")]
     Close {
@@ -120,6 +127,9 @@ impl AdvanceError {
             Self::Illegal(_) | Self::Refused { .. } => None,
             Self::Overtaken { .. } => {
                 Some("look at `crossfade status` and decide again from there".into())
+            }
+            Self::Redefined { .. } => {
+                Some("run the same command again; its gate looks at the new definition".into())
             }
             Self::Close { error, .. } => error.hint(),
             Self::Store(error) => error.hint.clone(),
@@ -285,6 +295,7 @@ async fn append(
 ) -> Result<Epoch, AdvanceError> {
     let change = StageChange {
         migration: request.migration,
+        definition: &state.definition,
         from_epoch: state.epoch,
         from: state.stage,
         to: request.to,
@@ -300,6 +311,9 @@ async fn append(
         }
         Err(error) if error.kind == StoreErrorKind::Conflict => {
             let now = stores.control.migration(request.migration).await?;
+            if now.epoch == state.epoch && !now.definition.moves_like(&state.definition) {
+                return Err(AdvanceError::Redefined { migration: request.migration.clone() });
+            }
             Err(AdvanceError::Overtaken { stage: now.stage, epoch: now.epoch })
         }
         Err(error) => Err(error.into()),

@@ -126,11 +126,14 @@ pub(crate) async fn close_previous(
     for holder in &holders {
         let pid = holder.pid;
         tracing::warn!(migration = %name, %epoch, pid, "ending a session that keeps an epoch open");
-        control.terminate(holder).await.map_err(|error| CloseError::Terminate {
-            epoch,
-            pid,
-            error,
-        })?;
+        let ended = control
+            .terminate(name, epoch, holder)
+            .await
+            .map_err(|error| CloseError::Terminate { epoch, pid, error })?;
+        // It has left by itself.
+        if !ended {
+            continue;
+        }
         let entry = AuditEntry {
             action: "straggler.terminated",
             subject: name.as_str(),

@@ -24,7 +24,8 @@ pub(crate) async fn gather(
     if to <= Stage::Live {
         facts.new_has_rows = stores.schema.new_has_rows(&state.definition).await?;
         if facts.new_has_rows.is_some() {
-            facts.mapping_problems = stores.schema.definition_problems(&state.definition).await?;
+            let problems = stores.schema.definition_problems(&state.definition).await?;
+            facts.mapping_problems = problems.iter().map(ToString::to_string).collect();
         }
     }
     let now_ms = stores.control.now_ms().await?;

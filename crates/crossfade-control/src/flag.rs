@@ -13,6 +13,9 @@ use crate::Stores;
 /// Tries against other authors who store a version at the same moment.
 const CONFLICTS: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200), 10);
 
+/// How far back a rule set that can be read is looked for.
+const HISTORY: u32 = 100;
+
 /// What becomes of a flag.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FlagEdit {
@@ -119,7 +122,8 @@ impl FlagError {
 ///
 /// A flag that does not exist yet is created when it is the read flag of a migration, or with
 /// [`FlagEdit::Ensure`]. When another author stores a version in between, the change is made again
-/// on top of theirs.
+/// on top of theirs. [`FlagEdit::Off`] goes on from the last rule set that can be read when the
+/// newest cannot.
 ///
 /// # Errors
 ///
@@ -149,10 +153,18 @@ pub async fn change_flag(
 
 async fn try_change(stores: Stores<'_>, change: FlagChange<'_>) -> Result<FlagChanged, FlagError> {
     let latest = stores.rules.latest_rule_set().await?;
-    let (version, old) =
+    let (version, newest) =
         latest.map_or((0, edit::EMPTY.to_owned()), |stored| (stored.version, stored.document));
     let key = change.flag.as_str();
-    let rules = RuleSet::parse(&old).map_err(EditError::from)?;
+    let (old, rules) = match RuleSet::parse(&newest) {
+        Ok(rules) => (newest.clone(), rules),
+        Err(error) if change.edit != FlagEdit::Off => return Err(EditError::from(error).into()),
+        // The way back must not depend on what somebody has written.
+        Err(error) => match last_readable(stores).await? {
+            Some(found) => found,
+            None => return Err(EditError::from(error).into()),
+        },
+    };
     let base = match rules.flag(key) {
         Some(_) => old.clone(),
         None => {
@@ -165,7 +177,8 @@ async fn try_change(stores: Stores<'_>, change: FlagChange<'_>) -> Result<FlagCh
     let document = change.edit.apply(&base, key)?;
     let before = rules.true_percent(key);
     // Compared after one round through the editor, which lays the text out anew.
-    if rules.flag(key).is_some() && document == edit::ensure_boolean(&old, key)? {
+    let same = rules.flag(key).is_some() && document == edit::ensure_boolean(&old, key)?;
+    if same && old == newest {
         return Ok(FlagChanged { version, changed: false, before, after: before });
     }
     let after = RuleSet::parse(&document).map_err(EditError::from)?.true_percent(key);
@@ -180,6 +193,18 @@ async fn try_change(stores: Stores<'_>, change: FlagChange<'_>) -> Result<FlagCh
     let version = stores.rules.append_rule_set(rule_set).await?;
     tracing::info!(flag = key, version, before, after, "flag changed");
     Ok(FlagChanged { version, changed: true, before, after })
+}
+
+/// The newest rule set that can be read.
+async fn last_readable(stores: Stores<'_>) -> Result<Option<(String, RuleSet)>, StoreError> {
+    for stored in stores.rules.rule_set_history(HISTORY).await? {
+        if let Ok(rules) = RuleSet::parse(&stored.document) {
+            let version = stored.version;
+            tracing::warn!(version, "newer rule sets cannot be read; this one is gone on from");
+            return Ok(Some((stored.document, rules)));
+        }
+    }
+    Ok(None)
 }
 
 async fn known_to_a_migration(

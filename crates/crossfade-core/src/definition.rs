@@ -81,6 +81,7 @@ impl Definition {
         self.name == other.name
             && self.read_flag == other.read_flag
             && self.legacy == other.legacy
+            && self.legacy_columns == other.legacy_columns
             && self.new == other.new
             && self.mapping == other.mapping
     }

@@ -20,7 +20,7 @@ pub use batch::{BatchSize, pause_after};
 pub use definition::{BackfillOptions, Definition, GateOptions, MAPPED_ALIAS, SideTable};
 pub use gate::{Approval, Facts, FlagFacts, InstanceFacts, Parity, Refusal, RunFacts, refusals};
 pub use key::{Key, ToKey};
-pub use lock_id::{epoch_lock_id, key_lock_id};
+pub use lock_id::{epoch_lock_id, key_lock_id, script_lock_id};
 pub use name::{FlagKey, Identifier, MigrationName, NameError, TableName};
 pub use plan::{NewWrite, ReadFacts, ReadPlan, WritePlan, read_plan, write_plan};
 pub use stage::{Side, Stage, UnknownStage};

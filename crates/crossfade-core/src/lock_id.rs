@@ -33,6 +33,12 @@ pub fn key_lock_id(namespace: &str, migration: &MigrationName, key: &Key) -> i64
     hash(head.into_iter().chain(key.parts().iter().map(String::as_bytes)))
 }
 
+/// The lock of whoever runs a statement of a migration's scripts outside a transaction.
+#[must_use]
+pub fn script_lock_id(namespace: &str, migration: &MigrationName) -> i64 {
+    hash([&b"script"[..], namespace.as_bytes(), migration.as_str().as_bytes()])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +52,7 @@ mod tests {
             for epoch in 0..50 {
                 assert!(seen.insert(epoch_lock_id(namespace, &name, Epoch::new(epoch))));
             }
+            assert!(seen.insert(script_lock_id(namespace, &name)));
             for key in [("a", "bc").to_key(), ("ab", "c").to_key(), "abc".to_key()] {
                 assert!(seen.insert(key_lock_id(namespace, &name, &key)));
             }

@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crossfade_core::{Epoch, MigrationName, MigrationState};
-use crossfade_store::{ControlStore, FencedStore, Heartbeat, ReadFlag, StoreError};
+use crossfade_store::{ControlStore, FencedStore, Heartbeat, ReadFlag, StoreError, StoreErrorKind};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::shadow::Shadows;
 use crate::shared::{Gap, Shared};
@@ -23,12 +24,32 @@ impl<S: FencedStore + ControlStore> RequestStore for S {}
 #[derive(Debug)]
 pub struct Instance<S: RequestStore> {
     core: Arc<Core<S>>,
+    tasks: Arc<Tasks>,
 }
 
 impl<S: RequestStore> Clone for Instance<S> {
     fn clone(&self) -> Self {
-        Self { core: Arc::clone(&self.core) }
+        Self { core: Arc::clone(&self.core), tasks: Arc::clone(&self.tasks) }
     }
+}
+
+/// The background tasks, which themselves hold the core. Only instances and handles hold this, so
+/// the tasks end with the last of them.
+#[derive(Debug)]
+pub(crate) struct Tasks(Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// How the last attempt to regain a lease failed.
+#[derive(Debug)]
+struct Failed {
+    at: Instant,
+    kind: StoreErrorKind,
+    message: String,
 }
 
 #[derive(Debug)]
@@ -40,18 +61,10 @@ pub(crate) struct Core<S> {
     migrations: RwLock<HashMap<MigrationName, Arc<Shared>>>,
     /// Orders look-ups, so that an older answer never replaces a newer one.
     looking: Mutex<()>,
-    /// Lets one of many readers renew a lapsed lease for all.
-    regaining: Mutex<()>,
+    /// Orders renewals, and lets one of many readers regain a lapsed lease for all.
+    renewing: Mutex<Option<Failed>>,
     /// Asks the lease task to renew at once.
     pub(crate) renew: Notify,
-    tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
-}
-
-impl<S> Drop for Core<S> {
-    fn drop(&mut self) {
-        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
-        tasks.iter().for_each(JoinHandle::abort);
-    }
 }
 
 impl<S: RequestStore> Instance<S> {
@@ -73,17 +86,15 @@ impl<S: RequestStore> Instance<S> {
             options,
             migrations: RwLock::default(),
             looking: Mutex::default(),
-            regaining: Mutex::default(),
+            renewing: Mutex::default(),
             renew: Notify::new(),
-            tasks: std::sync::Mutex::default(),
         });
         core.look_up().await?;
-        let tasks = vec![
-            tokio::spawn(follow::changes(Arc::downgrade(&core))),
-            tokio::spawn(follow::lease(Arc::downgrade(&core))),
-        ];
-        *core.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
-        Ok(Self { core })
+        let tasks = Arc::new(Tasks(vec![
+            tokio::spawn(follow::changes(Arc::clone(&core))),
+            tokio::spawn(follow::lease(Arc::clone(&core))),
+        ]));
+        Ok(Self { core, tasks })
     }
 
     /// A handle on a migration; `None` when no such migration is registered.
@@ -93,7 +104,7 @@ impl<S: RequestStore> Instance<S> {
         if !shared.in_use.swap(true, Ordering::AcqRel) {
             self.core.renew.notify_one();
         }
-        Some(Migration::new(Arc::clone(&self.core), shared))
+        Some(Migration::new(Arc::clone(&self.core), shared, Arc::clone(&self.tasks)))
     }
 
     /// The names of the registered migrations, in order.
@@ -117,8 +128,11 @@ impl<S: RequestStore> Instance<S> {
     ///
     /// Whatever the database answers.
     pub async fn sign_off(&self) -> Result<(), StoreError> {
+        // Held to the end, so that no renewal in flight comes after.
+        let _ordered = self.core.renewing.lock().await;
         for shared in self.core.all().values() {
             shared.in_use.store(false, Ordering::Release);
+            shared.end_lease();
         }
         self.core.store.sign_off(&self.core.id).await
     }
@@ -157,14 +171,25 @@ impl<S: RequestStore> Core<S> {
         self.look_up_one(shared).await
     }
 
-    /// Renews a lapsed lease, unless somebody else just has.
+    /// Renews a lapsed lease, unless somebody else just has. Readers that waited while an attempt
+    /// failed share its failure instead of failing one after the other.
     pub(crate) async fn regain_lease(&self, shared: &Shared) -> Result<(), StoreError> {
-        let _one_for_all = self.regaining.lock().await;
+        let asked = Instant::now();
+        let mut last = self.renewing.lock().await;
         if shared.lease().is_some() {
             return Ok(());
         }
+        if let Some(failed) = last.as_ref().filter(|failed| failed.at >= asked) {
+            return Err(StoreError::new(failed.kind, failed.message.clone()));
+        }
         shared.in_use.store(true, Ordering::Release);
-        self.renew_one(shared).await
+        let renewed = self.renew_one(shared).await;
+        *last = renewed.as_ref().err().map(|error| Failed {
+            at: Instant::now(),
+            kind: error.kind,
+            message: error.message.clone(),
+        });
+        renewed
     }
 
     async fn look_up_one(&self, shared: &Shared) -> Result<(), StoreError> {
@@ -200,17 +225,19 @@ impl<S: RequestStore> Core<S> {
     ///
     /// After a gap the fleet may have gone on by several stages, since no gate waited for this
     /// instance. So the lease only counts again once the stage was looked up behind the gap.
-    pub(crate) async fn renew_one(&self, shared: &Shared) -> Result<(), StoreError> {
+    async fn renew_one(&self, shared: &Shared) -> Result<(), StoreError> {
         let asked_ms = clock::now_ms();
+        let acknowledged = shared.acknowledged();
         let beat = Heartbeat {
             instance: &self.id,
             version: &self.options.version,
             migration: &shared.snapshot().definition.name,
-            acknowledged: shared.acknowledged(),
+            acknowledged,
             legacy_read_in: shared.legacy_read_in(),
             ttl: self.options.lease,
         };
         self.store.heartbeat(beat).await?;
+        shared.told.store(acknowledged.get(), Ordering::Release);
         let gap = if shared.lease().is_none() { Gap::Lapsed } else { Gap::None };
         if gap == Gap::Lapsed {
             let _ordered = self.looking.lock().await;
@@ -222,15 +249,38 @@ impl<S: RequestStore> Core<S> {
         Ok(())
     }
 
-    /// Renews every lease in use; returns whether an operation in flight delays an acknowledgement.
-    pub(crate) async fn renew_all(&self) -> Result<bool, StoreError> {
-        let mut draining = false;
+    /// Renews every lease in use.
+    pub(crate) async fn renew_all(&self) -> Result<(), StoreError> {
         for shared in self.all().values() {
+            let _ordered = self.renewing.lock().await;
             if shared.in_use.load(Ordering::Acquire) {
-                draining |= shared.draining();
                 self.renew_one(shared).await?;
             }
         }
-        Ok(draining)
+        Ok(())
     }
+
+    /// Whether an acknowledgement waits to be stored, or to be possible at all.
+    pub(crate) fn acknowledgements(&self) -> Acknowledgements {
+        let all = self.all();
+        let mut in_use = all.values().filter(|shared| shared.in_use.load(Ordering::Acquire));
+        if in_use.clone().any(|shared| shared.has_news()) {
+            return Acknowledgements::ToStore;
+        }
+        match in_use.any(|shared| shared.draining()) {
+            true => Acknowledgements::Draining,
+            false => Acknowledgements::None,
+        }
+    }
+}
+
+/// What the lease task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acknowledgements {
+    /// Nothing.
+    None,
+    /// Operations in flight hold an earlier epoch.
+    Draining,
+    /// An epoch can be acknowledged.
+    ToStore,
 }

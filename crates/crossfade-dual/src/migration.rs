@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossfade_core::{MigrationState, Stage};
 
 use crate::RequestStore;
-use crate::instance::Core;
+use crate::instance::{Core, Tasks};
 use crate::shadow::ShadowStats;
 use crate::shared::Shared;
 
@@ -16,17 +16,23 @@ use crate::shared::Shared;
 pub struct Migration<S: RequestStore> {
     pub(crate) core: Arc<Core<S>>,
     pub(crate) shared: Arc<Shared>,
+    /// Keeps the background tasks going.
+    tasks: Arc<Tasks>,
 }
 
 impl<S: RequestStore> Clone for Migration<S> {
     fn clone(&self) -> Self {
-        Self { core: Arc::clone(&self.core), shared: Arc::clone(&self.shared) }
+        Self {
+            core: Arc::clone(&self.core),
+            shared: Arc::clone(&self.shared),
+            tasks: Arc::clone(&self.tasks),
+        }
     }
 }
 
 impl<S: RequestStore> Migration<S> {
-    pub(crate) fn new(core: Arc<Core<S>>, shared: Arc<Shared>) -> Self {
-        Self { core, shared }
+    pub(crate) fn new(core: Arc<Core<S>>, shared: Arc<Shared>, tasks: Arc<Tasks>) -> Self {
+        Self { core, shared, tasks }
     }
 
     /// The stage as this instance knows it.

@@ -10,6 +10,7 @@ pub struct Options {
     pub(crate) version: String,
     pub(crate) lease: Duration,
     pub(crate) tries: Backoff,
+    pub(crate) new_lock_timeout: Duration,
     pub(crate) shadow_sample: f64,
     pub(crate) shadow_in_flight: usize,
     pub(crate) shadow_timeout: Duration,
@@ -21,6 +22,7 @@ impl Default for Options {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             lease: Duration::from_secs(15),
             tries: Backoff::new(Duration::from_millis(10), Duration::from_millis(500), 10),
+            new_lock_timeout: Duration::from_secs(2),
             shadow_sample: 0.01,
             shadow_in_flight: 64,
             shadow_timeout: Duration::from_secs(1),
@@ -36,9 +38,10 @@ impl Options {
     }
 
     /// How long the lease of an instance lasts; it is renewed three times as often.
-    /// Default: 15 s.
+    /// Default: 15 s; at least 100 ms and at most a day.
     #[must_use]
     pub fn lease(self, lease: Duration) -> Self {
+        let lease = lease.clamp(Duration::from_millis(100), Duration::from_secs(24 * 60 * 60));
         Self { lease, ..self }
     }
 
@@ -47,6 +50,14 @@ impl Options {
     #[must_use]
     pub fn tries(self, tries: Backoff) -> Self {
         Self { tries, ..self }
+    }
+
+    /// The longest wait for a lock in a write before `live`. When it is New that is locked, Legacy
+    /// is then written alone and the key is put into quarantine; when it is Legacy, the write is
+    /// tried again. Databases without such a bound ignore it. Default: 2 s.
+    #[must_use]
+    pub fn new_lock_timeout(self, timeout: Duration) -> Self {
+        Self { new_lock_timeout: timeout, ..self }
     }
 
     /// The share of compared reads that also reads the other side, 0.0 to 1.0. Default: 0.01.

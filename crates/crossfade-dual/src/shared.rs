@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     /// How often the lease has lapsed before it was renewed.
     lapses: AtomicU64,
     legacy_read_epoch: AtomicI64,
+    /// The newest epoch whose acknowledgement was stored.
+    pub(crate) told: AtomicI64,
     /// Whether the application asked for this migration; others hold no lease.
     pub(crate) in_use: AtomicBool,
     pub(crate) flag_warned: AtomicI64,
@@ -50,6 +52,7 @@ impl Shared {
             lease_ends_ms: AtomicI64::new(i64::MIN),
             lapses: AtomicU64::new(0),
             legacy_read_epoch: AtomicI64::new(0),
+            told: AtomicI64::new(0),
             in_use: AtomicBool::new(false),
             flag_warned: AtomicI64::new(0),
             fell_back: Seldom::new(),
@@ -94,6 +97,17 @@ impl Shared {
             self.lapses.fetch_add(1, Ordering::AcqRel);
         }
         self.lease_ends_ms.fetch_max(ends_ms, Ordering::AcqRel);
+    }
+
+    /// Ends the lease at once; whoever read under it reads again.
+    pub(crate) fn end_lease(&self) {
+        self.lapses.fetch_add(1, Ordering::AcqRel);
+        self.lease_ends_ms.store(i64::MIN, Ordering::Release);
+    }
+
+    /// Whether there is an acknowledgement that was not stored yet.
+    pub(crate) fn has_news(&self) -> bool {
+        self.acknowledged().get() > self.told.load(Ordering::Acquire)
     }
 
     /// The lease at the beginning of an operation; `None` when it has lapsed.

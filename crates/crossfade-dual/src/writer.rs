@@ -29,6 +29,7 @@ enum Stop<E: Error + 'static> {
 }
 
 /// Whether New takes part in a try.
+#[derive(Clone, Copy)]
 enum New<'a> {
     AsPlanned,
     /// Legacy alone, and the key goes into quarantine for this reason.
@@ -42,7 +43,8 @@ impl<S: RequestStore> Migration<S> {
     /// Each closure writes the full row (or deletes it) on its side, in the transaction that it is
     /// lent, and must be done with the transaction when its future ends. A closure is called again
     /// when the transaction is tried again: after a closed epoch, a serialization failure or a
-    /// deadlock. Those are told by the database's error in the chain of `E`'s sources, so `E` must
+    /// deadlock. A closure must not swallow an error of the database: PostgreSQL then aborts the
+    /// transaction, and the write fails at its commit. Transient errors are told by the database's error in the chain of `E`'s sources, so `E` must
     /// name it as a source and not hide it behind `#[error(transparent)]`. In `dual_write` a refusal by New never fails the call: Legacy is written alone
     /// and the key is put into quarantine.
     ///
@@ -118,6 +120,7 @@ impl<S: RequestStore> Migration<S> {
         key: Key,
         work: &'w dyn Work<'w, S::Tx, T, E>,
     ) -> Result<T, WriteError<E>> {
+        self.check_key(&key)?;
         let mut refusal: Option<String> = None;
         let mut tries = 0;
         loop {
@@ -156,6 +159,17 @@ impl<S: RequestStore> Migration<S> {
         }
     }
 
+    /// A key of another width would reach other rows on New than on Legacy, or none.
+    fn check_key(&self, key: &Key) -> Result<(), StoreError> {
+        let columns = self.shared.snapshot().definition.legacy.key.len();
+        if key.parts().len() == columns {
+            return Ok(());
+        }
+        let message = format!("the key has {} parts, not {columns}", key.parts().len());
+        let error = StoreError::new(StoreErrorKind::Invalid, message);
+        Err(error.with_hint("name each column of `[legacy] key`, in its order, as in (tenant, id)"))
+    }
+
     /// One try, in one transaction.
     async fn attempt<'w, T: Send, E: Error + Send + Sync + 'static>(
         &self,
@@ -168,7 +182,10 @@ impl<S: RequestStore> Migration<S> {
         let definition = &snapshot.definition;
         let entry = Entry { migration: &definition.name, epoch: snapshot.epoch, key };
         let plan = write_plan(snapshot.stage);
-        let mut tx = store.enter(entry).await.map_err(|error| match error {
+        // Before `live`, trouble on New is nobody's outage: no wait for a lock of its may be long.
+        let bounded = matches!(plan.new, NewWrite::Remove | NewWrite::OrQuarantine);
+        let lock_timeout = bounded.then_some(self.core.options.new_lock_timeout);
+        let mut tx = store.enter(entry, lock_timeout).await.map_err(|error| match error {
             EnterError::Closed => Stop::Closed,
             EnterError::Store(error) => transient_or_final(error),
         })?;
@@ -232,7 +249,14 @@ impl<S: RequestStore> Migration<S> {
             Ok(()) => Ok(answer),
             Err(CommitError::Unknown(error)) => Err(Stop::Final(WriteError::CommitUnknown(error))),
             Err(CommitError::Transient(error)) => Err(Stop::Transient(WriteError::Store(error))),
-            Err(CommitError::Refused(error)) => Err(Stop::Final(WriteError::Store(error))),
+            // A constraint of New's that is checked at the commit only. Where Legacy was to blame,
+            // the next try, without New, fails as it should.
+            Err(CommitError::Refused(error)) => match (new, plan.new) {
+                (New::AsPlanned, NewWrite::OrQuarantine) => {
+                    Err(Stop::NewRefused(store.words(&error)))
+                }
+                _ => Err(Stop::Final(WriteError::Store(error))),
+            },
         }
     }
 
@@ -257,9 +281,10 @@ impl<S: RequestStore> Migration<S> {
                     Side::Legacy => WriteError::Legacy(error),
                     Side::New => WriteError::New(error),
                 };
-                Err(match failure {
-                    Failure::Transient | Failure::ConnectionLost => Stop::Transient(error),
-                    Failure::Refused => Stop::Final(error),
+                Err(match (failure, side) {
+                    (Failure::Transient | Failure::ConnectionLost, _)
+                    | (Failure::LockTimeout, Side::Legacy) => Stop::Transient(error),
+                    (Failure::LockTimeout, Side::New) | (Failure::Refused, _) => Stop::Final(error),
                 })
             }
         }
@@ -273,9 +298,9 @@ impl<S: RequestStore> Migration<S> {
     /// New could not be touched where it must not fail the call.
     fn new_trouble<E: Error + 'static>(&self, error: StoreError) -> Stop<E> {
         match error.kind {
-            StoreErrorKind::Conflict
-            | StoreErrorKind::LockTimeout
-            | StoreErrorKind::Unavailable => Stop::Transient(WriteError::Store(error)),
+            StoreErrorKind::Conflict | StoreErrorKind::Unavailable => {
+                Stop::Transient(WriteError::Store(error))
+            }
             _ => Stop::NewRefused(self.core.store.words(&error)),
         }
     }
@@ -283,9 +308,9 @@ impl<S: RequestStore> Migration<S> {
 
 fn transient_or_final<E: Error + 'static>(error: StoreError) -> Stop<E> {
     match error.kind {
-        StoreErrorKind::Conflict | StoreErrorKind::LockTimeout => {
-            Stop::Transient(WriteError::Store(error))
-        }
+        StoreErrorKind::Conflict
+        | StoreErrorKind::LockTimeout
+        | StoreErrorKind::StatementTimeout => Stop::Transient(WriteError::Store(error)),
         _ => Stop::Final(WriteError::Store(error)),
     }
 }

@@ -1,4 +1,4 @@
-//! Trying again what a lock or a lost connection kept from happening.
+//! Trying again what a lock, a deadlock or a lost connection kept from happening.
 
 use std::time::Duration;
 
@@ -11,7 +11,12 @@ pub(crate) const TRIES: Backoff =
 
 /// Whether the same call may succeed a moment later.
 pub(crate) fn may_pass(error: &StoreError) -> bool {
-    matches!(error.kind, StoreErrorKind::LockTimeout | StoreErrorKind::Unavailable)
+    timed_out(error) || matches!(error.kind, StoreErrorKind::Conflict | StoreErrorKind::Unavailable)
+}
+
+/// Whether fewer rows at once may be had in time.
+pub(crate) fn timed_out(error: &StoreError) -> bool {
+    matches!(error.kind, StoreErrorKind::LockTimeout | StoreErrorKind::StatementTimeout)
 }
 
 /// Calls until it succeeds, fails for good, or has failed three times.

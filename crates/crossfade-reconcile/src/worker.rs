@@ -1,13 +1,13 @@
 //! One worker of a backfill: claims segments and writes them batch by batch.
 
 use crossfade_core::{BatchSize, MigrationState, pause_after};
-use crossfade_store::{Batch, BatchRequest, EnterError, Segment, StoreErrorKind};
+use crossfade_store::{Batch, BatchRequest, EnterError, Segment};
 use tokio::time::{Duration, Instant};
 
 use crate::{
     backfill::{BackfillError, Job, REENTRIES, REENTRY_PAUSE},
     pace::Pace,
-    retry::{TRIES, may_pass, retrying},
+    retry::{TRIES, may_pass, retrying, timed_out},
 };
 
 /// The time a batch may take: its locks keep the rows' writers waiting.
@@ -112,7 +112,7 @@ impl<'a> Worker<'a> {
                     match TRIES.wait(tries, rand::random()) {
                         Some(wait) if may_pass(&error) => {
                             tracing::warn!(%error, tries, rows, "a batch is tried again");
-                            if error.kind == StoreErrorKind::LockTimeout {
+                            if timed_out(&error) {
                                 self.pace.timed_out();
                             }
                             self.job.hooks.cancel.sleep(wait).await;

@@ -2,10 +2,13 @@
 
 use crossfade_core::Stage;
 use crossfade_store::{
-    ControlStore, Registration, SchemaStore, StoreError, StoreErrorKind, Timeouts,
+    About, ControlStore, Problem, Registration, SchemaStore, StoreError, StoreErrorKind, Timeouts,
 };
 
-use crate::{Finding, Manifest, Mode, RunError, Severity, StepReport, lint, run_script};
+use crate::{
+    Finding, Manifest, Mode, RunError, Script, Severity, StepOutcome, StepReport, lint,
+    lint::drops_legacy, run_script,
+};
 
 /// What expanding did, or would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,15 +21,28 @@ pub struct ExpandReport {
     pub registration: Option<Registration>,
 }
 
+/// A script that does what it must not. Nothing was run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the script is not safe to run: {}", listed(findings))]
+pub struct UnsafeScript {
+    /// Every reason.
+    pub findings: Vec<Finding>,
+}
+
+impl UnsafeScript {
+    /// What to do about the first reason.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        self.findings.first().map(|finding| finding.hint.clone())
+    }
+}
+
 /// Why expanding failed. Statements that were run stay; running it again goes on after them.
 #[derive(Debug, thiserror::Error)]
 pub enum ExpandError {
     /// The script does what expanding must not. Nothing was run.
-    #[error("the script is not safe to run: {}", listed(findings))]
-    Unsafe {
-        /// Every reason.
-        findings: Vec<Finding>,
-    },
+    #[error(transparent)]
+    Unsafe(#[from] UnsafeScript),
     /// A statement failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -46,7 +62,7 @@ impl ExpandError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unsafe { findings } => findings.first().map(|finding| finding.hint.clone()),
+            Self::Unsafe(error) => error.hint(),
             Self::Run(error) => error.hint(),
             Self::Misfit { .. } => Some(
                 "mend mapping.sql or migration.toml and expand again; statements that were run \
@@ -62,7 +78,34 @@ fn listed(findings: &[Finding]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// What stands out in a script that is safe to run on `engine`.
+///
+/// # Errors
+///
+/// [`UnsafeScript`] with every reason why it is not.
+pub fn safe(script: &Script, engine: &str) -> Result<Vec<Finding>, UnsafeScript> {
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        lint(script, engine).into_iter().partition(|finding| finding.severity == Severity::Error);
+    if errors.is_empty() { Ok(warnings) } else { Err(UnsafeScript { findings: errors }) }
+}
+
+/// What stands out in the manifest's `contract.sql`, which is safe to run on `engine`.
+///
+/// # Errors
+///
+/// [`UnsafeScript`] as [`safe`], and when it drops Legacy, of which only columns are to go.
+pub fn safe_contract(manifest: &Manifest, engine: &str) -> Result<Vec<Finding>, UnsafeScript> {
+    let findings = drops_legacy(manifest);
+    match findings.is_empty() {
+        true => safe(&manifest.contract, engine),
+        false => Err(UnsafeScript { findings }),
+    }
+}
+
 /// Runs the manifest's `expand.sql`, checks that the definition fits, and registers it.
+///
+/// What the script cannot mend, such as a Legacy table that is not there, is told before it runs;
+/// where nothing is left to run, everything is.
 ///
 /// # Errors
 ///
@@ -80,28 +123,46 @@ pub async fn expand(
     actor: &str,
 ) -> Result<ExpandReport, ExpandError> {
     let definition = &manifest.definition;
-    let (errors, warnings): (Vec<_>, Vec<_>) = lint(&manifest.expand, store.engine())
-        .into_iter()
-        .partition(|finding| finding.severity == Severity::Error);
-    if !errors.is_empty() {
-        return Err(ExpandError::Unsafe { findings: errors });
-    }
-    let steps = run_script(store, &definition.name, &manifest.expand, bounds, mode).await?;
-    if mode == Mode::Plan {
-        return Ok(ExpandReport { steps, warnings, registration: None });
-    }
+    let warnings = safe(&manifest.expand, store.engine())?;
+    safe_contract(manifest, store.engine())?;
+    let script = &manifest.expand;
+    let planned = run_script(store, &definition.name, script, bounds, Mode::Plan).await?;
     let stage = match control.migration(&definition.name).await {
         Ok(state) => Some(state.stage),
         Err(error) if error.kind == StoreErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
     // Later, Legacy may be gone, and nothing is mapped any more.
-    if stage.is_none_or(|stage| stage <= Stage::Live) {
-        let problems = store.definition_problems(definition).await?;
-        if !problems.is_empty() {
-            return Err(ExpandError::Misfit { problems });
-        }
+    let maps = stage.is_none_or(|stage| stage <= Stage::Live);
+    if maps {
+        let all_done = planned.iter().all(|step| step.outcome == StepOutcome::AlreadyDone);
+        let lasts = |problem: &Problem| all_done || problem.about == About::MissingOnLegacy;
+        fits(store, manifest, lasts).await?;
+    }
+    if mode == Mode::Plan {
+        return Ok(ExpandReport { steps: planned, warnings, registration: None });
+    }
+    let steps = run_script(store, &definition.name, script, bounds, mode).await?;
+    if maps {
+        fits(store, manifest, |_| true).await?;
     }
     let registration = control.register(definition, actor).await?;
     Ok(ExpandReport { steps, warnings, registration: Some(registration) })
+}
+
+/// Whether the definition fits, as far as `counts` goes.
+async fn fits(
+    store: &dyn SchemaStore,
+    manifest: &Manifest,
+    counts: impl Fn(&Problem) -> bool,
+) -> Result<(), ExpandError> {
+    let found = store.definition_problems(&manifest.definition).await?;
+    let told = |problem: &Problem| match problem.about {
+        About::Mapping(place) => {
+            format!("{}: {}", manifest.mapping.place(place), problem.message)
+        }
+        About::MissingOnLegacy | About::Fit => problem.message.clone(),
+    };
+    let problems: Vec<String> = found.iter().filter(|problem| counts(problem)).map(told).collect();
+    if problems.is_empty() { Ok(()) } else { Err(ExpandError::Misfit { problems }) }
 }

@@ -15,9 +15,9 @@ mod scaffold;
 mod splitter;
 mod words;
 
-pub use expand::{ExpandError, ExpandReport, expand};
+pub use expand::{ExpandError, ExpandReport, UnsafeScript, expand, safe, safe_contract};
 pub use lint::{Finding, Severity, lint};
-pub use manifest::{Manifest, ManifestError};
+pub use manifest::{Manifest, ManifestError, MappingFile};
 pub use run::{DEFAULT_TIMEOUTS, Mode, RunError, StepOutcome, StepReport, run_script};
 pub use scaffold::{ScaffoldError, Scaffolded, init, scaffold};
 pub use script::{Purpose, Script, ScriptStatement};

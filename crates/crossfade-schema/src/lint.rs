@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::{Purpose, Script, ScriptStatement, words::has};
+use crate::{Manifest, Purpose, Script, ScriptStatement, words::has};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,14 @@ pub fn lint(script: &Script, engine: &str) -> Vec<Finding> {
         let mut add = |severity, message: &str, hint: &str| {
             findings.push(finding(script, statement, severity, message, hint));
         };
+        if let Some(what) = ends_transaction(&words) {
+            let message = format!("a script must not contain `{what}`");
+            add(
+                Severity::Error,
+                &message,
+                "each statement and its record are one transaction, which Crossfade begins and ends",
+            );
+        }
         if script.purpose == Purpose::Expand
             && let Some(what) = destroys(&words)
         {
@@ -68,6 +76,27 @@ pub fn lint(script: &Script, engine: &str) -> Vec<Finding> {
     findings
 }
 
+/// Statements of `contract.sql` that drop Legacy although only columns of it are to go.
+pub(crate) fn drops_legacy(manifest: &Manifest) -> Vec<Finding> {
+    let (definition, script) = (&manifest.definition, &manifest.contract);
+    if definition.legacy_columns.is_empty() {
+        return Vec::new();
+    }
+    let table = definition.legacy.table.name.as_str().to_lowercase();
+    let drops = |statement: &&ScriptStatement| {
+        let words = statement.words();
+        words.starts_with(&["drop".to_owned(), "table".to_owned()])
+            && words[2..].iter().any(|word| word.trim_matches('"') == table)
+    };
+    let found = |statement| {
+        let message = format!("contract.sql must not drop {table}, of which only columns go");
+        let hint = "write `alter table … drop column …`, or take `columns` out of `[legacy]` in \
+                    migration.toml";
+        finding(script, statement, Severity::Error, &message, hint)
+    };
+    script.statements.iter().filter(drops).map(found).collect()
+}
+
 fn finding(
     script: &Script,
     statement: &ScriptStatement,
@@ -85,13 +114,30 @@ fn destroys(words: &[String]) -> Option<&'static str> {
     let drops_column = words.first().is_some_and(|first| first == "alter")
         && words.windows(2).any(|pair| pair[0] == "drop" && !kept.contains(&pair[1].as_str()));
     match words.first()?.as_str() {
-        "drop" if has(words, &["drop", "table"]) => Some("drop a table"),
+        "drop" => match words.get(1)?.as_str() {
+            "table" => Some("drop a table"),
+            "schema" => Some("drop a schema"),
+            "view" | "materialized" => Some("drop a view"),
+            _ => None,
+        },
         "truncate" => Some("truncate a table"),
         "delete" => Some("delete rows"),
         "with" if has(words, &["delete", "from"]) => Some("delete rows"),
         "alter" if drops_column => Some("drop a column"),
         _ => None,
     }
+}
+
+/// The statement's first word, where it begins or ends a transaction.
+fn ends_transaction(words: &[String]) -> Option<&str> {
+    let first = words.first()?.as_str();
+    let second = words.get(1).map_or("", String::as_str);
+    let does = match first {
+        "begin" | "commit" | "rollback" | "abort" | "end" | "savepoint" | "release" => true,
+        "start" | "prepare" => second == "transaction",
+        _ => false,
+    };
+    does.then_some(first)
 }
 
 /// The table that a `create index` without `concurrently` locks.

@@ -16,10 +16,32 @@ use crate::{Purpose, Script, script::Position, splitter::split, words::words};
 pub struct Manifest {
     /// What it moves.
     pub definition: Definition,
+    /// Where the definition's mapping was read from.
+    pub mapping: MappingFile,
     /// The statements that add what it moves to.
     pub expand: Script,
     /// The statements that take away what it has left.
     pub contract: Script,
+}
+
+/// The file of a mapping, and where in it the statement begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingFile {
+    /// The file.
+    pub path: PathBuf,
+    pub(crate) start: Position,
+}
+
+impl MappingFile {
+    /// `FILE`, or `FILE:LINE:COLUMN` of a line and column of the statement, both from 1.
+    pub(crate) fn place(&self, place: Option<(usize, usize)>) -> String {
+        let (file, Position { line, column }) = (self.path.display(), self.start);
+        match place {
+            None => file.to_string(),
+            Some((1, at)) => format!("{file}:{line}:{}", column + at - 1),
+            Some((below, at)) => format!("{file}:{}:{at}", line + below - 1),
+        }
+    }
 }
 
 impl Manifest {
@@ -34,10 +56,11 @@ impl Manifest {
         let path = dir.join("migration.toml");
         let text = read(&path)?;
         let mapping_path = variant(dir, "mapping", engine);
-        let mapping = mapping(&mapping_path, &read(&mapping_path)?)?;
+        let (mapping, start) = mapping(&mapping_path, &read(&mapping_path)?)?;
         let definition = wire::definition(&path, &text, folder, mapping)?;
         Ok(Self {
             definition,
+            mapping: MappingFile { path: mapping_path, start },
             expand: script(dir, Purpose::Expand, engine)?,
             contract: script(dir, Purpose::Contract, engine)?,
         })
@@ -62,8 +85,8 @@ fn script(dir: &Path, purpose: Purpose, engine: &str) -> Result<Script, Manifest
     })
 }
 
-/// The mapping's one statement.
-fn mapping(path: &Path, text: &str) -> Result<String, ManifestError> {
+/// The mapping's one statement, and where it begins.
+fn mapping(path: &Path, text: &str) -> Result<(String, Position), ManifestError> {
     let statements = split(text).map_err(|error| {
         ManifestError::at(path, Position::of(text, error.offset), error.to_string())
     })?;
@@ -85,5 +108,5 @@ fn mapping(path: &Path, text: &str) -> Result<String, ManifestError> {
         let hint = "the statements around the mapping use it; pick another";
         return Err(ManifestError::at(path, position, message).with_hint(hint));
     }
-    Ok(statement.to_owned())
+    Ok((statement.to_owned(), position))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossfade_core::{Backoff, MigrationName};
 use crossfade_store::{
-    SchemaStore, ScriptStep, StatementError, StoreError, StoreErrorKind, Timeouts,
+    SchemaStore, ScriptStep, StatementError, StepRun, StoreError, StoreErrorKind, Timeouts,
 };
 use tokio::time::{Instant, sleep};
 
@@ -83,6 +83,30 @@ pub enum RunError {
         #[source]
         error: StatementError,
     },
+    /// The statement did not end within its bound. It is not tried again: each try may hold
+    /// others up for as long.
+    #[error("{}:{line}: the statement did not end within {bound:.0?}", path.display())]
+    TooSlow {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// How long it was given.
+        bound: Duration,
+        /// What the database said.
+        #[source]
+        error: StatementError,
+    },
+    /// Another session runs a statement of the same script outside a transaction.
+    #[error("{}:{line}: another session runs this script, and did so for {waited:.0?}", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// For how long it was waited for.
+        waited: Duration,
+    },
     /// A lock was not had, however often it was tried.
     #[error("{}:{line}: no lock was had in {tries} tries over {waited:.0?}", path.display())]
     LockTimeout {
@@ -116,6 +140,16 @@ impl RunError {
             Self::Statement { error, .. } => error.error.hint.clone().or_else(|| {
                 Some("nothing of this statement remains; mend it and run the command again".into())
             }),
+            Self::TooSlow { .. } => Some(
+                "nothing of this statement remains; let it work in smaller steps (`concurrently`, \
+                 `not valid` and then `validate constraint`) or set a longer `max_execution_time`"
+                    .into(),
+            ),
+            Self::Busy { .. } => Some(
+                "wait until it has ended (the statement may go on after its command was killed), \
+                 then run the command again"
+                    .into(),
+            ),
             Self::LockTimeout { .. } => Some(
                 "a long transaction holds the table; end it or wait, then run the command again"
                     .into(),
@@ -158,10 +192,7 @@ pub async fn run_script(
                 return Err(RunError::Changed { path, line, position });
             }
             (None, Mode::Plan) => StepOutcome::Planned,
-            (None, Mode::Run) => {
-                run_step(store, script, statement, step, timeouts).await?;
-                StepOutcome::Ran
-            }
+            (None, Mode::Run) => run_step(store, script, statement, step, timeouts).await?,
         };
         let (line, text) = (statement.line, statement.text.clone());
         reports.push(StepReport { line, text, timeouts, outcome });
@@ -180,16 +211,29 @@ async fn run_step(
     statement: &ScriptStatement,
     step: ScriptStep<'_>,
     timeouts: Timeouts,
-) -> Result<(), RunError> {
+) -> Result<StepOutcome, RunError> {
     let runnable = statement.to_statement();
     let (path, line) = (script.path.clone(), statement.line);
     let started = Instant::now();
     let mut tries = 0;
     loop {
-        let Err(error) = store.run_step(step, &runnable, timeouts).await else {
-            tracing::info!(script = step.script, line, "statement done");
-            return Ok(());
+        let error = match store.run_step(step, &runnable, timeouts).await {
+            Ok(StepRun::Ran) => {
+                tracing::info!(script = step.script, line, "statement done");
+                return Ok(StepOutcome::Ran);
+            }
+            Ok(StepRun::DoneBefore { digest }) if digest == step.digest => {
+                return Ok(StepOutcome::AlreadyDone);
+            }
+            Ok(StepRun::DoneBefore { .. }) => {
+                return Err(RunError::Changed { path, line, position: step.position });
+            }
+            Ok(StepRun::Busy { waited }) => return Err(RunError::Busy { path, line, waited }),
+            Err(error) => error,
         };
+        if error.kind() == StoreErrorKind::StatementTimeout {
+            return Err(RunError::TooSlow { path, line, bound: timeouts.statement, error });
+        }
         if error.kind() != StoreErrorKind::LockTimeout {
             let Position { line, column } =
                 script.position_in(statement, error.offset.unwrap_or(0));

@@ -22,6 +22,13 @@ use crate::changes::Watcher;
 use crate::error::{Doing, unknown_engine};
 use crate::shape::Shape;
 
+/// The schema of the control tables, which the search path may find in another than the current
+/// one; before they are there, the schema that they will be made in.
+#[cfg(feature = "postgres")]
+const NAMESPACE: &str = "select coalesce((select n.nspname::text from pg_class c \
+    join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass('crossfade_epochs')), \
+    current_schema()::text)";
+
 /// A database engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -78,8 +85,8 @@ pub struct Database {
 
 pub(crate) struct Inner {
     pub(crate) pool: Pool,
-    /// The schema that unqualified names resolve to, so that fences of different schemas of one
-    /// database do not wait for each other.
+    /// The schema of the control tables. Lock numbers are derived from it, so that fences of
+    /// different schemas of one database do not wait for each other.
     pub(crate) namespace: String,
     /// SQLite has one writer at a time. Queueing here is fair; its busy handler is not.
     pub(crate) single_writer: Arc<Semaphore>,
@@ -176,7 +183,7 @@ impl Database {
         let (namespace, display) = match &pool {
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => {
-                let schema: Option<String> = sqlx::query_scalar("select current_schema()::text")
+                let schema: Option<String> = sqlx::query_scalar(NAMESPACE)
                     .fetch_one(pool)
                     .await
                     .doing("failed to reach PostgreSQL")?;

@@ -73,7 +73,7 @@ pub(crate) fn from_json(text: &str) -> Result<Definition, StoreError> {
     let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
         StoreError::new(StoreErrorKind::Invalid, "a stored definition cannot be read")
             .with_source(error)
-            .with_hint("run `crossfade expand` with the manifest again")
+            .with_hint("a newer version of Crossfade may have written it")
     };
     let wire: Wire = serde_json::from_str(text).map_err(|error| broken(error.into()))?;
     let build = || -> Result<Definition, NameError> {

@@ -16,16 +16,30 @@ pub(crate) fn failure(error: &sqlx::Error) -> Failure {
         | sqlx::Error::PoolClosed
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::WorkerCrashed => Failure::ConnectionLost,
-        sqlx::Error::Database(database) => match database.code().as_deref() {
-            // PostgreSQL: serialization_failure, deadlock_detected. SQLite: SQLITE_BUSY,
-            // SQLITE_LOCKED, SQLITE_BUSY_SNAPSHOT.
-            Some("40001" | "40P01" | "5" | "6" | "517") => Failure::Transient,
-            // PostgreSQL: connection exceptions and shutdowns.
-            Some(code)
-                if code.len() == 5 && (code.starts_with("08") || code.starts_with("57P")) =>
-            {
-                Failure::ConnectionLost
-            }
+        sqlx::Error::Database(database) => by_code(database.code().as_deref().unwrap_or_default()),
+        _ => Failure::Refused,
+    }
+}
+
+/// SQLSTATEs of PostgreSQL have five characters; SQLite's extended result codes are numbers whose
+/// low byte is the code itself.
+fn by_code(code: &str) -> Failure {
+    match code {
+        // serialization_failure, deadlock_detected.
+        "40001" | "40P01" => Failure::Transient,
+        // lock_not_available.
+        "55P03" => Failure::LockTimeout,
+        // The statement and what was bound to it do not fit; the connection is well.
+        "08P01" => Failure::Refused,
+        // idle_in_transaction_session_timeout.
+        "25P03" => Failure::ConnectionLost,
+        // Connection exceptions; shutdowns and sessions that were ended.
+        code if code.len() == 5 && (code.starts_with("08") || code.starts_with("57P")) => {
+            Failure::ConnectionLost
+        }
+        // SQLITE_BUSY and SQLITE_LOCKED.
+        code if code.len() < 5 => match code.parse::<u32>() {
+            Ok(code) if matches!(code & 0xff, 5 | 6) => Failure::Transient,
             _ => Failure::Refused,
         },
         _ => Failure::Refused,
@@ -83,9 +97,15 @@ pub(crate) fn words_in_chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Whether the database gave up waiting: for a lock, or for the statement to end.
-pub(crate) fn timed_out(error: &sqlx::Error) -> bool {
-    code(error).is_some_and(|code| matches!(code.as_str(), "55P03" | "57014" | "5" | "6"))
+/// What the database gave up waiting for: a lock, or the end of the statement.
+pub(crate) fn timed_out(error: &sqlx::Error) -> Option<StoreErrorKind> {
+    match code(error)?.as_str() {
+        // PostgreSQL: lock_not_available. SQLite: SQLITE_BUSY, SQLITE_LOCKED.
+        "55P03" | "5" | "6" => Some(StoreErrorKind::LockTimeout),
+        // PostgreSQL: query_canceled, which statement_timeout raises.
+        "57014" => Some(StoreErrorKind::StatementTimeout),
+        _ => None,
+    }
 }
 
 /// The database's own error code.
@@ -107,8 +127,8 @@ pub(crate) fn store_error(doing: &str, error: sqlx::Error) -> StoreError {
             StoreErrorKind::NotInstalled,
             Some("run `crossfade init` against this database and schema first"),
         )
-    } else if timed_out(&error) {
-        (StoreErrorKind::LockTimeout, None)
+    } else if let Some(kind) = timed_out(&error) {
+        (kind, None)
     } else if matches!(code(&error).as_deref(), Some("8" | "1032" | "25006")) {
         (
             StoreErrorKind::Database,
@@ -125,6 +145,7 @@ pub(crate) fn store_error(doing: &str, error: sqlx::Error) -> StoreError {
                 Some("check that the database runs and that the URL points at it"),
             ),
             (Failure::Transient, _) => (StoreErrorKind::Conflict, None),
+            (Failure::LockTimeout, _) => (StoreErrorKind::LockTimeout, None),
             (Failure::Refused, sqlx::Error::Configuration(_)) => (StoreErrorKind::Invalid, None),
             (Failure::Refused, _) => (StoreErrorKind::Database, None),
         }

@@ -1,6 +1,7 @@
 //! The fence, and the write transactions that pass it.
 
 use std::error::Error;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use crossfade_core::{Definition, Epoch, Key, MigrationName, epoch_lock_id, key_lock_id};
@@ -26,6 +27,17 @@ impl Database {
         epoch: Epoch,
         key: Option<&Key>,
     ) -> Result<Session, EnterError> {
+        self.enter_bounded(migration, epoch, key, None).await
+    }
+
+    /// [`enter_epoch`](Self::enter_epoch), with a bound on each wait for a lock.
+    async fn enter_bounded(
+        &self,
+        migration: &MigrationName,
+        epoch: Epoch,
+        key: Option<&Key>,
+        lock_timeout: Option<Duration>,
+    ) -> Result<Session, EnterError> {
         let doing = "failed to begin a fenced transaction";
         match self.engine() {
             #[cfg(feature = "postgres")]
@@ -36,8 +48,12 @@ impl Database {
                     key_lock_id(namespace, migration, key).to_string()
                 });
                 // A migration name holds letters, digits and underscores, so quoting is enough.
+                let lock_ms = lock_timeout.map_or("null".to_owned(), |timeout| {
+                    timeout.as_millis().clamp(1, i32::MAX as u128).to_string()
+                });
                 let enter = format!(
-                    "select crossfade_enter('{migration}', {epoch}, {epoch_lock}, {key_lock})"
+                    "select crossfade_enter\
+                     ('{migration}', {epoch}, {epoch_lock}, {key_lock}, {lock_ms})"
                 );
                 self.begin_with(Some(enter)).await.map_err(|error| {
                     if code(&error).as_deref() == Some(CLOSED) {
@@ -50,6 +66,7 @@ impl Database {
             #[cfg(feature = "sqlite")]
             Engine::Sqlite => {
                 // `begin immediate` is SQLite's one writer: it is lock of epoch and key at once.
+                let _ = lock_timeout;
                 let mut session = self.begin().await.doing(doing)?;
                 let open = session
                     .fetch_one(
@@ -73,8 +90,13 @@ impl Database {
 impl FencedStore for Database {
     type Tx = Tx;
 
-    async fn enter(&self, entry: Entry<'_>) -> Result<Tx, EnterError> {
-        let session = self.enter_epoch(entry.migration, entry.epoch, Some(entry.key)).await?;
+    async fn enter(
+        &self,
+        entry: Entry<'_>,
+        lock_timeout: Option<Duration>,
+    ) -> Result<Tx, EnterError> {
+        let Entry { migration, epoch, key } = entry;
+        let session = self.enter_bounded(migration, epoch, Some(key), lock_timeout).await?;
         Ok(Tx { session })
     }
 
@@ -122,7 +144,7 @@ impl FencedStore for Database {
             let error = store_error("failed to commit", error);
             match what {
                 Failure::ConnectionLost => CommitError::Unknown(error),
-                Failure::Transient => CommitError::Transient(error),
+                Failure::Transient | Failure::LockTimeout => CommitError::Transient(error),
                 Failure::Refused => CommitError::Refused(error),
             }
         })

@@ -18,9 +18,13 @@ mod rule_sets;
 mod schema;
 mod session;
 mod shape;
+#[cfg(feature = "postgres")]
+mod tracked;
 mod tx;
 mod value;
 
 pub use database::{AnyPool, Database, Engine};
 pub use db::{Conn, Db};
+#[cfg(feature = "postgres")]
+pub use tracked::PgConn;
 pub use tx::{Tx, WrongEngine};

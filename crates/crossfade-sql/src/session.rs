@@ -20,6 +20,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::database::{Database, Engine, Pool};
 use crate::error::Doing;
+#[cfg(feature = "postgres")]
+use crate::tracked::PgConn;
 use crate::value::{Row, Value};
 
 #[cfg(feature = "postgres")]
@@ -48,6 +50,8 @@ pub(crate) struct Session {
     pooled: Option<Pooled>,
     /// Whether a transaction may be open on it.
     open: bool,
+    /// Whether a statement of the application's may have failed unnoticed.
+    doubt: bool,
     /// Held while this is SQLite's one writer.
     writer: Option<OwnedSemaphorePermit>,
 }
@@ -67,7 +71,7 @@ impl Database {
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(pool) => Pooled::Sqlite(pool.acquire().await?),
         };
-        Ok(Session { pooled: Some(pooled), open: false, writer: None })
+        Ok(Session { pooled: Some(pooled), open: false, doubt: false, writer: None })
     }
 
     /// A write transaction: READ COMMITTED on PostgreSQL, so that each statement sees what was
@@ -83,9 +87,13 @@ impl Database {
             #[cfg(feature = "postgres")]
             Pool::Postgres(_) => None,
             #[cfg(feature = "sqlite")]
-            Pool::Sqlite(_) => {
-                let gate = Arc::clone(&self.inner.single_writer);
-                Some(gate.acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?)
+            Pool::Sqlite(pool) => {
+                let place = Arc::clone(&self.inner.single_writer).acquire_owned();
+                // Bounded, because a write inside a write would wait for itself.
+                let place = tokio::time::timeout(pool.options().get_acquire_timeout(), place)
+                    .await
+                    .map_err(|_| sqlx::Error::PoolTimedOut)?;
+                Some(place.map_err(|_| sqlx::Error::PoolClosed)?)
             }
         };
         let mut session = self.session().await?;
@@ -94,7 +102,7 @@ impl Database {
         let begun = match session.raw() {
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => {
-                let mut sql = "begin isolation level read committed, read write".to_owned();
+                let mut sql = "begin isolation level read committed".to_owned();
                 if let Some(first) = first {
                     sql.push_str("; ");
                     sql.push_str(&first);
@@ -149,6 +157,15 @@ impl Session {
             Pooled::Postgres(connection) => Raw::Postgres(connection),
             #[cfg(feature = "sqlite")]
             Pooled::Sqlite(connection) => Raw::Sqlite(connection),
+        }
+    }
+
+    /// The PostgreSQL connection for statements of the application's.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn tracked(&mut self) -> Option<PgConn<'_>> {
+        match self.pooled.as_mut() {
+            Some(Pooled::Postgres(connection)) => Some(PgConn::new(connection, &mut self.doubt)),
+            _ => None,
         }
     }
 
@@ -224,11 +241,26 @@ impl Session {
         Ok(())
     }
 
-    /// Commits. After an error the connection is closed, unless the database answered.
+    /// Commits. After an error the connection is closed, which rolls back.
+    ///
+    /// In doubt, a `select` goes in front of the COMMIT, which fails in an aborted transaction.
+    /// `and chain` then leaves a new, empty transaction, because sqlx still counts one and lets go
+    /// of it with a rollback only; that travels with the ping by which the pool takes the
+    /// connection back.
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        let doubt = self.doubt;
         let committed = match self.raw() {
             #[cfg(feature = "postgres")]
-            Raw::Postgres(connection) => PgTransactions::commit(connection).await,
+            Raw::Postgres(connection) if !doubt => PgTransactions::commit(connection).await,
+            #[cfg(feature = "postgres")]
+            Raw::Postgres(connection) => {
+                let sql = "select; commit and chain";
+                let committed = sqlx::raw_sql(sql).execute(&mut *connection).await.map(drop);
+                if committed.is_ok() {
+                    PgTransactions::start_rollback(connection);
+                }
+                committed
+            }
             #[cfg(feature = "sqlite")]
             Raw::Sqlite(connection) => SqliteTransactions::commit(connection).await,
         };

@@ -1,12 +1,12 @@
 //! The transaction that the application's closures write in.
 
-#[cfg(feature = "postgres")]
-use sqlx::postgres::PgConnection;
 #[cfg(feature = "sqlite")]
 use sqlx::sqlite::SqliteConnection;
 
 use crate::Engine;
 use crate::session::{Raw, Session};
+#[cfg(feature = "postgres")]
+use crate::tracked::PgConn;
 
 /// An open write transaction of Crossfade's. The application writes through the engine's own
 /// connection and leaves commit and rollback to Crossfade; savepoints (`begin` on the connection)
@@ -37,18 +37,16 @@ impl Tx {
         self.session.engine()
     }
 
-    /// The PostgreSQL connection of this transaction.
+    /// The PostgreSQL connection of this transaction: an sqlx executor, to be handed to `execute`
+    /// and its like by value.
     ///
     /// # Errors
     ///
     /// [`WrongEngine`], which converts into `sqlx::Error`, on another engine.
     #[cfg(feature = "postgres")]
-    pub fn postgres(&mut self) -> Result<&mut PgConnection, WrongEngine> {
-        match self.session.raw() {
-            Raw::Postgres(connection) => Ok(connection),
-            #[cfg(feature = "sqlite")]
-            Raw::Sqlite(_) => Err(WrongEngine { wanted: "postgres", actual: Engine::Sqlite }),
-        }
+    pub fn postgres(&mut self) -> Result<PgConn<'_>, WrongEngine> {
+        let actual = self.session.engine();
+        self.session.tracked().ok_or(WrongEngine { wanted: "postgres", actual })
     }
 
     /// The SQLite connection of this transaction.

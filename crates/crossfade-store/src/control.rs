@@ -23,6 +23,8 @@ pub enum Registration {
 pub struct StageChange<'a> {
     /// The migration.
     pub migration: &'a MigrationName,
+    /// The definition the decision was made about.
+    pub definition: &'a Definition,
     /// The epoch the decision was made in. Another newest epoch means that somebody else won.
     pub from_epoch: Epoch,
     /// The stage it leaves.
@@ -165,7 +167,8 @@ pub trait ControlStore: Changes {
     ///
     /// # Errors
     ///
-    /// Kind `Conflict` when `from_epoch` is not the newest epoch or an epoch before it is open.
+    /// Kind `Conflict` when `from_epoch` is not the newest epoch, an epoch before it is open, or the
+    /// stored definition moves rows differently from the one that was judged.
     async fn append_epoch(&self, change: StageChange<'_>) -> Result<Epoch, StoreError>;
 
     /// Closes `epoch` once its writers have left. Closing a closed epoch does nothing.
@@ -191,12 +194,18 @@ pub trait ControlStore: Changes {
         epoch: Epoch,
     ) -> Result<Vec<EpochHolder>, StoreError>;
 
-    /// Ends the session of a holder; its transaction is rolled back.
+    /// Ends the session of a holder, if it still holds `epoch`; its transaction is rolled back.
+    /// Whether it did: a process id may belong to another session by now.
     ///
     /// # Errors
     ///
     /// Kind `Invalid` where the database has no such sessions.
-    async fn terminate(&self, holder: &EpochHolder) -> Result<(), StoreError>;
+    async fn terminate(
+        &self,
+        migration: &MigrationName,
+        epoch: Epoch,
+        holder: &EpochHolder,
+    ) -> Result<bool, StoreError>;
 
     /// Renews an instance's lease.
     ///

@@ -11,6 +11,8 @@ pub enum StoreErrorKind {
     Unavailable,
     /// A lock was not had in the time given.
     LockTimeout,
+    /// A statement ran for longer than it may.
+    StatementTimeout,
     /// Somebody else changed the same thing first.
     Conflict,
     /// The control tables are missing or older than this version needs.
@@ -75,6 +77,8 @@ pub enum Failure {
     Transient,
     /// The connection is gone, and the transaction with it.
     ConnectionLost,
+    /// A lock was not had in the time given; the transaction can only be rolled back.
+    LockTimeout,
     /// Anything else, such as a constraint that refuses the row.
     Refused,
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use crossfade_core::{Definition, Epoch, Key, MigrationName};
@@ -57,12 +58,17 @@ pub trait FencedStore: Send + Sync + Debug + 'static {
     type Tx: Send + 'static;
 
     /// Begins a transaction and enters the epoch in the same round trip. While the transaction
-    /// is open the epoch cannot be closed.
+    /// is open the epoch cannot be closed. `lock_timeout` bounds each wait for a lock in it, where
+    /// New must not hold Legacy up; `None` leaves the connection's own bound.
     ///
     /// # Errors
     ///
     /// [`EnterError::Closed`] when the epoch is closed or about to be.
-    async fn enter(&self, entry: Entry<'_>) -> Result<Self::Tx, EnterError>;
+    async fn enter(
+        &self,
+        entry: Entry<'_>,
+        lock_timeout: Option<Duration>,
+    ) -> Result<Self::Tx, EnterError>;
 
     /// Deletes the key's row on New.
     ///

@@ -26,4 +26,6 @@ pub use reconcile::{
     Batch, BatchRequest, Chunk, ReconcileStore, Run, RunProgress, Segment, Verification,
 };
 pub use rule_set::{NewRuleSet, RuleSetStore, StoredRuleSet};
-pub use schema::{SchemaStore, ScriptStep, Statement, StatementError, Timeouts};
+pub use schema::{
+    About, Problem, SchemaStore, ScriptStep, Statement, StatementError, StepRun, Timeouts,
+};

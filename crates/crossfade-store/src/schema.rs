@@ -1,6 +1,6 @@
 //! Tables and statements that change them.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,6 +39,76 @@ pub struct ScriptStep<'a> {
     pub digest: &'a str,
 }
 
+/// What became of a step that was to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepRun {
+    /// It was run and recorded.
+    Ran,
+    /// Somebody else had run and recorded it by the time it was this call's turn.
+    DoneBefore {
+        /// Hash of the statement that was run.
+        digest: String,
+    },
+    /// Somebody else runs a statement of the same script that no transaction holds, and has done
+    /// so for this long. Nothing was run.
+    Busy {
+        /// How long that was waited for.
+        waited: Duration,
+    },
+}
+
+/// A reason why a definition does not fit the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, as a fragment.
+    pub message: String,
+    /// What it is about.
+    pub about: About,
+}
+
+/// What a [`Problem`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Legacy, or a column of it that the definition names, is not there. Expanding does not help.
+    MissingOnLegacy,
+    /// The mapping's text, with line and column, both from 1, where one place is to blame.
+    Mapping(Option<(usize, usize)>),
+    /// How tables, keys and mapping fit together.
+    Fit,
+}
+
+impl Problem {
+    /// Something that the definition names and Legacy lacks.
+    #[must_use]
+    pub fn missing_on_legacy(message: impl Into<String>) -> Self {
+        Self { message: message.into(), about: About::MissingOnLegacy }
+    }
+
+    /// Something in the mapping's text, at this line and column.
+    #[must_use]
+    pub fn in_mapping(message: impl Into<String>, place: Option<(usize, usize)>) -> Self {
+        Self { message: message.into(), about: About::Mapping(place) }
+    }
+}
+
+impl From<String> for Problem {
+    fn from(message: String) -> Self {
+        Self { message, about: About::Fit }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match self.about {
+            About::Mapping(Some((line, column))) => {
+                write!(f, " at line {line}, column {column} of the mapping")
+            }
+            About::Mapping(None) | About::MissingOnLegacy | About::Fit => Ok(()),
+        }
+    }
+}
+
 /// A statement that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
@@ -73,13 +143,15 @@ pub trait SchemaStore: Send + Sync + Debug {
 
     /// Every reason why the definition does not fit the database: missing tables or key columns,
     /// key types that differ, no unique key on New, a mapping that does not parse or whose columns
-    /// do not match New. Empty when it fits.
+    /// do not match New, columns to be dropped that Legacy does not have. Empty when it fits.
     ///
     /// # Errors
     ///
     /// Only when the database cannot be asked.
-    async fn definition_problems(&self, definition: &Definition)
-    -> Result<Vec<String>, StoreError>;
+    async fn definition_problems(
+        &self,
+        definition: &Definition,
+    ) -> Result<Vec<Problem>, StoreError>;
 
     /// Whether the step was recorded as done, and with which digest.
     ///
@@ -89,17 +161,27 @@ pub trait SchemaStore: Send + Sync + Debug {
     async fn step_done(&self, step: ScriptStep<'_>) -> Result<Option<String>, StoreError>;
 
     /// Runs the statement within its bounds and records the step, in one transaction where the
-    /// statement allows it.
+    /// statement allows it. Of two that run the same step at once, one runs it and the other
+    /// finds it done.
     ///
     /// # Errors
     ///
-    /// Kind `LockTimeout` when a lock was not had in time; nothing was changed.
+    /// Kind `LockTimeout` when a lock was not had in time, `StatementTimeout` when the statement
+    /// did not end in time; nothing was changed.
     async fn run_step(
         &self,
         step: ScriptStep<'_>,
         statement: &Statement,
         timeouts: Timeouts,
-    ) -> Result<(), StatementError>;
+    ) -> Result<StepRun, StatementError>;
+
+    /// The rights on Legacy that [`revoke_legacy`](Self::revoke_legacy) would take away. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers.
+    async fn legacy_grants(&self, definition: &Definition) -> Result<Vec<String>, StoreError>;
 
     /// Takes every right on Legacy away from everybody but its owner, so that use that nobody
     /// knew of fails while the rows are still there. Returns what was taken; nothing where the
@@ -107,7 +189,8 @@ pub trait SchemaStore: Send + Sync + Debug {
     ///
     /// # Errors
     ///
-    /// Whatever the database answers.
+    /// Kind `Database` when a right cannot be taken away, as by a user who does not own Legacy;
+    /// then all are left as they were.
     async fn revoke_legacy(&self, definition: &Definition) -> Result<Vec<String>, StoreError>;
 
     /// Deletes every row of New. Only called in stage `off`.

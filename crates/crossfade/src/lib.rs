@@ -45,6 +45,8 @@ pub use crossfade_core::{
 };
 pub use crossfade_dual::{Options, ReadError, ShadowStats, WriteError};
 pub use crossfade_flags::{Context, Flags};
+#[cfg(feature = "postgres")]
+pub use crossfade_sql::PgConn;
 pub use crossfade_sql::{AnyPool, Conn, Database, Db, Engine, WrongEngine};
 pub use crossfade_store::{ReadFlag, StoreError, StoreErrorKind};
 pub use handle::{Crossfade, Migration, Tx, UnknownMigration};

@@ -41,12 +41,14 @@ Examples:
   cargo xtask test fence -- --nocapture
   cargo xtask postgres -- sh -c 'psql \"$CROSSFADE_TEST_POSTGRES_URL\"'
   cargo xtask postgres -- cargo test -p crossfade-sql
-  cargo xtask postgres -- cargo bench -p crossfade-benches
+  CROSSFADE_PG_FSYNC=on cargo xtask postgres -- cargo bench -p crossfade-benches
   cargo xtask ci
 
 Environment:
   CROSSFADE_PG_BIN         folder that holds initdb, postgres and pg_isready;
                            default: looked for in PATH and in the usual places
+  CROSSFADE_PG_FSYNC       `on` makes commits durable, as in production, for figures that mean
+                           something; default: off, which tests are faster with
 ";
 
 fn main() -> ExitCode {

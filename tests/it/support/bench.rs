@@ -76,6 +76,7 @@ impl Bench {
         let state = self.state().await;
         let change = StageChange {
             migration: &state.definition.name,
+            definition: &state.definition,
             from_epoch: state.epoch,
             from: state.stage,
             to,

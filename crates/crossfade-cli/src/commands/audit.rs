@@ -40,6 +40,7 @@ fn line(record: &AuditRecord) -> String {
     let change = match (record.from.as_str(), record.to.as_str()) {
         ("", "") => String::new(),
         ("", to) => format!(" → {to}"),
+        (from, "") => format!(" in {from}"),
         (from, to) => format!(" {from} → {to}"),
     };
     let reason =

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crossfade_core::MigrationName;
 use crossfade_reconcile::{
-    BackfillHooks, BackfillOutcome, BackfillProgress, BackfillReport, BackfillSettings, backfill,
+    BackfillError, BackfillHooks, BackfillOutcome, BackfillProgress, BackfillReport,
+    BackfillSettings, backfill,
 };
-use crossfade_store::ControlStore;
+use crossfade_store::{ControlStore, StoreError, StoreErrorKind};
 use serde_json::json;
 
 use crate::{
@@ -58,7 +59,8 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         progress.show(now.read, now.estimated_rows, message);
     };
     let hooks = BackfillHooks { progress: &show, cancel: interrupt.cancel.clone() };
-    let report = backfill(&database, &database, &args.name, settings, hooks).await?;
+    let report = backfill(&database, &database, &args.name, settings, hooks).await;
+    let report = report.map_err(|error| failure(error, &args.name))?;
     drop(progress);
     tell(app, args, &report);
     if report.outcome == BackfillOutcome::Interrupted {
@@ -67,6 +69,21 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Failed, message).with_hint(hint));
     }
     Ok(Exit::Done)
+}
+
+/// Batches that are done stay done, also when the database goes away.
+fn failure(error: BackfillError, name: &MigrationName) -> Failure {
+    let lost = matches!(
+        &error,
+        BackfillError::Store(StoreError { kind: StoreErrorKind::Unavailable, .. })
+    );
+    let failure = Failure::from(error);
+    match lost {
+        true => failure.with_hint(format!(
+            "once the database is up, `crossfade backfill {name}` goes on after the last batch"
+        )),
+        false => failure,
+    }
 }
 
 fn tell(app: &App, args: &Args, report: &BackfillReport) {

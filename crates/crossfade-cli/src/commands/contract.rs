@@ -2,8 +2,8 @@
 
 use crossfade_control::{Advance, AdvanceError, NewRows, Stores, advance, check, pass_gate};
 use crossfade_core::{Approval, MigrationName, Stage};
-use crossfade_schema::{Manifest, Mode, run_script};
-use crossfade_sql::Database;
+use crossfade_schema::{Manifest, Mode, run_script, safe_contract};
+use crossfade_sql::{Database, Engine};
 use crossfade_store::{AuditEntry, ControlStore, SchemaStore};
 use serde_json::json;
 
@@ -39,6 +39,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     let database = app.database().await?;
     let manifest = app.manifest(&args.name, &database)?;
+    safe_contract(&manifest, database.engine().as_str())?;
     if args.dry_run {
         return plan(app, args, &database, &manifest).await;
     }
@@ -59,19 +60,20 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         for right in &revoked {
             app.output.line(format_args!("revoked: {right}"));
         }
-        let reason = format!("{} rights revoked", revoked.len());
-        let entry = AuditEntry {
-            action: "contract",
-            subject: args.name.as_str(),
-            from: state.stage.as_str(),
-            to: Stage::Contracted.as_str(),
-            actor: &app.actor,
-            reason: if args.reason.reason.is_empty() { &reason } else { &args.reason.reason },
-        };
-        database.audit(entry).await?;
+        record(app, args, &database, state.stage, &revoked).await?;
+    }
+    let has_rights =
+        database.engine() == Engine::Postgres && state.definition.legacy_columns.is_empty();
+    if has_rights && state.stage != Stage::Contracted {
+        let table = &state.definition.legacy.table;
+        app.output.line(format_args!("the owner of {table} keeps its rights"));
     }
     let script = &manifest.contract;
-    let report = run_script(&database, &args.name, script, app.timeouts(), Mode::Run).await?;
+    let report = run_script(&database, &args.name, script, app.timeouts(), Mode::Run).await;
+    let report = report.map_err(|error| match has_rights {
+        true => without_rights(error.into()),
+        false => error.into(),
+    })?;
     steps(app.output, &report);
     advance(stores, &request).await?;
     app.output.line(format_args!("{} is contracted", args.name));
@@ -85,6 +87,40 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Leaves the rights that were taken away in the audit trail.
+async fn record(
+    app: &App,
+    args: &Args,
+    database: &Database,
+    stage: Stage,
+    revoked: &[String],
+) -> Result<(), Failure> {
+    if revoked.is_empty() {
+        return Ok(());
+    }
+    let rights = revoked.join("; ");
+    let reason = match args.reason.reason.as_str() {
+        "" => rights,
+        reason => format!("{reason}: {rights}"),
+    };
+    let entry = AuditEntry {
+        action: "rights.revoked",
+        subject: args.name.as_str(),
+        from: stage.as_str(),
+        to: "",
+        actor: &app.actor,
+        reason: &reason,
+    };
+    Ok(database.audit(entry).await?)
+}
+
+/// A script that failed once the rights were gone.
+fn without_rights(failure: Failure) -> Failure {
+    let stay = "the rights on Legacy stay revoked, and `crossfade audit` lists them";
+    let hint = failure.hint.as_ref().map_or(stay.to_owned(), |hint| format!("{hint}; {stay}"));
+    failure.with_hint(hint)
+}
+
 async fn plan(
     app: &App,
     args: &Args,
@@ -93,6 +129,16 @@ async fn plan(
 ) -> Result<Exit, Failure> {
     let (stores, to) = (Stores::of(database), Stage::Contracted);
     let check = check(stores, &args.name, to, &Approval::default()).await?;
+    let grants = match check.from {
+        Stage::Contracted => Vec::new(),
+        _ => {
+            let definition = database.migration(&args.name).await?.definition;
+            database.legacy_grants(&definition).await?
+        }
+    };
+    for right in &grants {
+        app.output.line(format_args!("would revoke: {right}"));
+    }
     let script = &manifest.contract;
     let report = run_script(database, &args.name, script, app.timeouts(), Mode::Plan).await?;
     steps(app.output, &report);
@@ -104,6 +150,7 @@ async fn plan(
         "migration": args.name.as_str(),
         "dry_run": true,
         "stage": check.from.as_str(),
+        "would_revoke": grants,
         "steps": steps_json(&report),
     }));
     Ok(Exit::Done)

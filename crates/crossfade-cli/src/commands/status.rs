@@ -2,6 +2,7 @@
 
 mod view;
 
+use std::io;
 use std::time::Duration;
 
 use crossfade_control::{Status, Stores, status};
@@ -31,42 +32,58 @@ pub(crate) struct Args {
     name: Option<MigrationName>,
     /// Look again every two seconds until Ctrl-C.
     #[arg(long)]
-    watch: bool,
+    pub(crate) watch: bool,
 }
 
 pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     let database = app.database().await?;
     if !args.watch {
-        show(app, args, &database).await?;
+        // A reader that went away has seen what it wanted.
+        let _ = show(app, look(args, &database).await?);
         return Ok(Exit::Done);
     }
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
+        outcome = watch(app, args, &database) => outcome,
+    }
+}
+
+/// Looks again and again until nobody reads any more. What fails at the first look ends it; a
+/// later outage is told, and looked past.
+async fn watch(app: &App, args: &Args, database: &Database) -> Result<Exit, Failure> {
+    let mut looked = look(args, database).await?;
     loop {
         if app.output.is_screen() {
             app.output.line(CLEAR);
         }
-        show(app, args, &database).await?;
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
-            () = tokio::time::sleep(EVERY) => {}
+        if show(app, looked).is_err() {
+            return Ok(Exit::Done);
         }
+        looked = loop {
+            tokio::time::sleep(EVERY).await;
+            match look(args, database).await {
+                Ok(page) => break page,
+                Err(failure) => app.output.failure(&failure),
+            };
+        };
     }
 }
 
-async fn show(app: &App, args: &Args, database: &Database) -> Result<(), Failure> {
+/// What a look found: for people, and for programs.
+type Page = (String, Value);
+
+fn show(app: &App, (text, value): Page) -> io::Result<()> {
+    app.output.one_of_many(text, &value)
+}
+
+async fn look(args: &Args, database: &Database) -> Result<Page, Failure> {
     let stores = Stores::of(database);
     let mut found: Vec<Status> = Vec::new();
     for state in migrations(stores, args.name.as_ref()).await? {
         found.push(status(stores, database, &state.definition.name).await?);
     }
-    match (&args.name, &found[..]) {
-        (Some(_), [one]) => {
-            app.output.line(view::page(one));
-            app.output.result(&view::as_json(one));
-        }
-        _ => {
-            app.output.line(view::table(&found));
-            app.output.result(&found.iter().map(view::as_json).collect::<Vec<Value>>());
-        }
-    }
-    Ok(())
+    Ok(match (&args.name, &found[..]) {
+        (Some(_), [one]) => (view::page(one), view::as_json(one)),
+        _ => (view::table(&found), found.iter().map(view::as_json).collect()),
+    })
 }

@@ -3,10 +3,10 @@
 use std::error::Error;
 
 use crossfade_control::{AdvanceError, CloseError, FlagError, RollbackError};
-use crossfade_core::Refusal;
+use crossfade_core::{IllegalTransition, Refusal};
 use crossfade_reconcile::{BackfillError, VerifyError};
 use crossfade_rules::edit::EditError;
-use crossfade_schema::{ExpandError, ManifestError, RunError, ScaffoldError};
+use crossfade_schema::{ExpandError, ManifestError, RunError, ScaffoldError, UnsafeScript};
 use crossfade_store::{StoreError, StoreErrorKind};
 
 use super::{Exit, Failure};
@@ -27,10 +27,34 @@ impl From<StoreError> for Failure {
             StoreErrorKind::Unavailable => {
                 Some("is the database up, and does the URL lead to it?".to_owned())
             }
-            _ => None,
+            _ => connection_hint(&error).map(str::to_owned),
         };
         Self::of(exit_of(&error), &error).or_hint(hint)
     }
+}
+
+/// What to do about a connection that the database, or the file system, refuses.
+fn connection_hint(error: &StoreError) -> Option<&'static str> {
+    let said = error.source()?.to_string();
+    let missing = |what: &str| said.starts_with(what) && said.ends_with("does not exist");
+    if said.contains("authentication failed") {
+        Some("are user and password in the URL right? an `@` in them is written `%40`")
+    } else if missing("role \"") {
+        Some("is the user in the URL right? the server does not know it")
+    } else if missing("database \"") {
+        Some("is the database in the URL right? `createdb` makes one")
+    } else if said.contains("unable to open database file") {
+        Some("does the folder of the SQLite file exist, and may this user write to it?")
+    } else {
+        None
+    }
+}
+
+/// A change that is never allowed, with the way that is as its hint.
+fn illegal(error: IllegalTransition) -> Failure {
+    let IllegalTransition { from, to, hint } = error;
+    let message = format!("a migration in `{from}` cannot go to `{to}`");
+    Failure::new(Exit::Refused, message).with_hint(hint)
 }
 
 fn close_exit(error: &CloseError) -> Exit {
@@ -43,7 +67,7 @@ fn close_exit(error: &CloseError) -> Exit {
 fn advance_exit(error: &AdvanceError) -> Exit {
     match error {
         AdvanceError::Illegal(_) | AdvanceError::Refused { .. } => Exit::Refused,
-        AdvanceError::Overtaken { .. } => Exit::Failed,
+        AdvanceError::Overtaken { .. } | AdvanceError::Redefined { .. } => Exit::Failed,
         AdvanceError::Close { error, .. } => close_exit(error),
         AdvanceError::Store(error) => exit_of(error),
     }
@@ -60,6 +84,7 @@ impl From<AdvanceError> for Failure {
     fn from(error: AdvanceError) -> Self {
         let failure = match error {
             AdvanceError::Store(error) => return error.into(),
+            AdvanceError::Illegal(error) => return illegal(error),
             ref error => Self::of(advance_exit(error), error),
         };
         Self { refusals: reasons(&error), ..failure.or_hint(error.hint()) }
@@ -77,6 +102,7 @@ impl From<RollbackError> for Failure {
         };
         match error {
             RollbackError::Store(error) => error.into(),
+            RollbackError::TooLate(error) => illegal(error),
             error => Self { refusals, ..Self::of(exit, &error).or_hint(error.hint()) },
         }
     }
@@ -87,6 +113,10 @@ impl From<FlagError> for Failure {
         match error {
             FlagError::Store(error) => error.into(),
             FlagError::Edit(edit @ EditError::BadPercent { .. }) => Self::of(Exit::Usage, &edit),
+            FlagError::Edit(edit @ EditError::Unparsable(_)) => {
+                let hint = "`crossfade flag off` and `crossfade rollback` go on from the last rule                             set that can be read";
+                Self::of(Exit::Failed, &edit).with_hint(hint)
+            }
             FlagError::Edit(edit) => Self::of(Exit::Failed, &edit),
             error => Self::of(Exit::Failed, &error).or_hint(error.hint()),
         }
@@ -128,13 +158,19 @@ impl From<VerifyError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let exit = match &error {
-            RunError::LockTimeout { .. } => Exit::LockTimeout,
+            RunError::LockTimeout { .. } | RunError::Busy { .. } => Exit::LockTimeout,
             _ => Exit::Failed,
         };
         match error {
             RunError::Store(error) => error.into(),
             error => Self::of(exit, &error).or_hint(error.hint()),
         }
+    }
+}
+
+impl From<UnsafeScript> for Failure {
+    fn from(error: UnsafeScript) -> Self {
+        Self::of(Exit::Failed, &error).or_hint(error.hint())
     }
 }
 
@@ -158,7 +194,9 @@ impl From<ScaffoldError> for Failure {
     fn from(error: ScaffoldError) -> Self {
         let hint = match &error {
             ScaffoldError::Exists { .. } => Some("nothing was changed; pick another name".into()),
-            ScaffoldError::Write { .. } => None,
+            ScaffoldError::Write { .. } => {
+                Some("does the folder above it exist, and may this user write to it?".into())
+            }
         };
         Self::of(Exit::Failed, &error).or_hint(hint)
     }
@@ -166,6 +204,12 @@ impl From<ScaffoldError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::of(Exit::Usage, &error as &dyn Error)
+        let hint = match &error {
+            ConfigError::Read { .. } => {
+                Some("is the path right, seen from this folder? `crossfade init` makes the file")
+            }
+            ConfigError::Content { .. } => None,
+        };
+        Self::of(Exit::Usage, &error as &dyn Error).or_hint(hint.map(str::to_owned))
     }
 }

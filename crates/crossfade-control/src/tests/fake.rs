@@ -12,8 +12,8 @@ use crossfade_core::{
 use crossfade_rules::edit;
 use crossfade_store::{
     AuditEntry, AuditRecord, Changes, ControlStore, EpochHolder, Heartbeat, InstanceRecord,
-    NewRuleSet, Registration, RuleSetStore, SchemaStore, ScriptStep, StageChange, Statement,
-    StatementError, StoreError, StoreErrorKind, StoredRuleSet, Timeouts,
+    NewRuleSet, Problem, Registration, RuleSetStore, SchemaStore, ScriptStep, StageChange,
+    Statement, StatementError, StepRun, StoreError, StoreErrorKind, StoredRuleSet, Timeouts,
 };
 
 pub(super) const FLAG: &str = "read_user_settings_v2";
@@ -106,7 +106,7 @@ impl Fake {
 }
 
 impl Inner {
-    fn push_rule_set(&mut self, document: String, created_ms: i64) -> i64 {
+    pub(super) fn push_rule_set(&mut self, document: String, created_ms: i64) -> i64 {
         let version = i64::try_from(self.rule_sets.len()).unwrap() + 1;
         let (author, reason) = ("a".to_owned(), String::new());
         self.rule_sets.push(StoredRuleSet { version, document, created_ms, author, reason });
@@ -164,6 +164,7 @@ impl ControlStore for Fake {
         Ok(Facts {
             epoch: state.epoch,
             previous_open: state.previous_open,
+            stage_opened_ms: 6,
             stage_for: Duration::from_secs(48 * 60 * 60),
             new_has_rows: None,
             mapping_problems: Vec::new(),
@@ -222,9 +223,14 @@ impl ControlStore for Fake {
         Ok(if self.get().held_for > 0 { vec![holder] } else { Vec::new() })
     }
 
-    async fn terminate(&self, _: &EpochHolder) -> Result<(), StoreError> {
+    async fn terminate(
+        &self,
+        _: &MigrationName,
+        _: Epoch,
+        _: &EpochHolder,
+    ) -> Result<bool, StoreError> {
         self.get().held_for = 0;
-        Ok(())
+        Ok(true)
     }
 
     async fn heartbeat(&self, _: Heartbeat<'_>) -> Result<(), StoreError> {
@@ -271,7 +277,7 @@ impl SchemaStore for Fake {
         Ok(Some(self.get().new_has_rows))
     }
 
-    async fn definition_problems(&self, _: &Definition) -> Result<Vec<String>, StoreError> {
+    async fn definition_problems(&self, _: &Definition) -> Result<Vec<Problem>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -284,8 +290,12 @@ impl SchemaStore for Fake {
         _: ScriptStep<'_>,
         _: &Statement,
         _: Timeouts,
-    ) -> Result<(), StatementError> {
-        Ok(())
+    ) -> Result<StepRun, StatementError> {
+        Ok(StepRun::Ran)
+    }
+
+    async fn legacy_grants(&self, _: &Definition) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn revoke_legacy(&self, _: &Definition) -> Result<Vec<String>, StoreError> {

@@ -50,6 +50,19 @@ async fn an_author_in_between_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_flag_goes_off_on_top_of_a_rule_set_that_cannot_be_read() {
+    let fake = Fake::at(Stage::Live);
+    for edit in [FlagEdit::Percent(25.0), FlagEdit::Off] {
+        change(&fake, FLAG, edit).await.unwrap();
+        fake.get().push_rule_set("{ not json".to_owned(), 0);
+        let refused = change(&fake, FLAG, FlagEdit::On).await;
+        assert!(matches!(refused, Err(FlagError::Edit(_))), "{refused:?}");
+        let off = change(&fake, FLAG, FlagEdit::Off).await.unwrap();
+        assert_eq!((off.changed, off.after), (true, Some(0.0)));
+    }
+}
+
+#[tokio::test]
 async fn a_bad_percentage_changes_nothing() {
     let fake = Fake::at(Stage::Live);
     for percent in [-1.0, 100.5, f64::NAN] {

@@ -26,6 +26,7 @@ fn good(to: Stage) -> Facts {
     Facts {
         epoch: Epoch::new(5),
         previous_open: false,
+        stage_opened_ms: 10,
         stage_for: day,
         new_has_rows: Some(to != Stage::DeleteOnly),
         mapping_problems: Vec::new(),
@@ -110,6 +111,8 @@ fn ramp_down() {
         f.flag.as_mut().unwrap().full_for = Some(Duration::from_secs(3));
     });
     check(Stage::RampDown, "nothing was verified", |f| f.parity = None);
+    // The pass that opened `live` is older than `live`.
+    check(Stage::RampDown, "since `live` began", |f| f.stage_opened_ms = 11);
 }
 
 #[test]

@@ -114,6 +114,12 @@ async fn a_lost_lease_and_passing_trouble_cost_no_row() {
     run(&fake, settings(1000, 2)).await.unwrap();
     fake.assert_equal();
 
+    // A deadlock and a statement timeout pass as well.
+    let fake = Fake::holding(0..2000);
+    fake.get().failures = vec![StoreErrorKind::Conflict, StoreErrorKind::StatementTimeout];
+    run(&fake, settings(1000, 1)).await.unwrap();
+    fake.assert_equal();
+
     let fake = Fake::holding(0..10);
     fake.get().failures = vec![StoreErrorKind::LockTimeout; 3];
     let failed = run(&fake, settings(10, 1)).await;

@@ -67,7 +67,12 @@ impl ControlStore for Fake {
         unreachable!()
     }
 
-    async fn terminate(&self, _: &EpochHolder) -> Result<(), StoreError> {
+    async fn terminate(
+        &self,
+        _: &MigrationName,
+        _: Epoch,
+        _: &EpochHolder,
+    ) -> Result<bool, StoreError> {
         unreachable!()
     }
 

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use crossfade_core::{Definition, Epoch, Facts, MigrationName, MigrationState};
 use crossfade_store::{
     AuditEntry, AuditRecord, Changes, ControlStore, EpochHolder, Heartbeat, InstanceRecord,
-    Registration, SchemaStore, ScriptStep, StageChange, Statement, StatementError, StoreError,
-    StoreErrorKind, Timeouts,
+    Problem, Registration, SchemaStore, ScriptStep, StageChange, Statement, StatementError,
+    StepRun, StoreError, StoreErrorKind, Timeouts,
 };
 
 #[derive(Debug, Default)]
@@ -20,7 +20,12 @@ pub(super) struct Inner {
     pub(super) locked_for: u32,
     /// The statement that the database refuses, and where it points.
     pub(super) refused: Option<(&'static str, usize)>,
-    pub(super) problems: Vec<String>,
+    /// Digest of the step that another operator records in the same moment.
+    pub(super) rival: Option<String>,
+    /// Whether statements take longer than they may.
+    pub(super) slow: bool,
+    pub(super) tries: u32,
+    pub(super) problems: Vec<Problem>,
     pub(super) registered: bool,
 }
 
@@ -47,7 +52,7 @@ impl SchemaStore for Fake {
         unreachable!()
     }
 
-    async fn definition_problems(&self, _: &Definition) -> Result<Vec<String>, StoreError> {
+    async fn definition_problems(&self, _: &Definition) -> Result<Vec<Problem>, StoreError> {
         Ok(self.get().problems.clone())
     }
 
@@ -60,8 +65,16 @@ impl SchemaStore for Fake {
         step: ScriptStep<'_>,
         statement: &Statement,
         timeouts: Timeouts,
-    ) -> Result<(), StatementError> {
+    ) -> Result<StepRun, StatementError> {
         let mut inner = self.get();
+        inner.tries += 1;
+        if let Some(digest) = inner.rival.clone() {
+            return Ok(StepRun::DoneBefore { digest });
+        }
+        if inner.slow {
+            let error = error(StoreErrorKind::StatementTimeout);
+            return Err(StatementError { error, offset: None });
+        }
         if inner.locked_for > 0 {
             inner.locked_for -= 1;
             return Err(StatementError { error: error(StoreErrorKind::LockTimeout), offset: None });
@@ -74,7 +87,11 @@ impl SchemaStore for Fake {
         }
         inner.done.insert(step.position, step.digest.to_owned());
         inner.ran.push((statement.text.clone(), timeouts));
-        Ok(())
+        Ok(StepRun::Ran)
+    }
+
+    async fn legacy_grants(&self, _: &Definition) -> Result<Vec<String>, StoreError> {
+        unreachable!()
     }
 
     async fn revoke_legacy(&self, _: &Definition) -> Result<Vec<String>, StoreError> {
@@ -137,7 +154,12 @@ impl ControlStore for Fake {
         unreachable!()
     }
 
-    async fn terminate(&self, _: &EpochHolder) -> Result<(), StoreError> {
+    async fn terminate(
+        &self,
+        _: &MigrationName,
+        _: Epoch,
+        _: &EpochHolder,
+    ) -> Result<bool, StoreError> {
         unreachable!()
     }
 

@@ -10,6 +10,7 @@ fn a_new_folder_is_a_manifest_and_is_never_overwritten() {
     assert_eq!(files.len(), 4);
     let manifest = Manifest::load(&root.path().join("user_settings"), "sqlite").unwrap();
     assert_eq!(manifest.definition.name, name);
+    assert_eq!(manifest.definition.read_flag.as_str(), "read_user_settings_v2");
     assert_eq!(manifest.expand.statements.len(), 1);
     std::fs::write(&files[0], "mine").unwrap();
     let again = scaffold(root.path(), &name);

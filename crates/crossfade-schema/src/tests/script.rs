@@ -113,6 +113,9 @@ fn rules() {
         ("\nwith x as (select 1) delete from users", "delete rows"),
         ("\nalter table users drop column a", "drop a column"),
         ("\nalter table users drop a", "drop a column"),
+        ("\ndrop schema app cascade", "drop a schema"),
+        ("\ndrop view users_view", "drop a view"),
+        ("\ndrop materialized view users_view", "drop a view"),
     ] {
         finds("sqlite", text, &[(Error, 2, message)]);
     }
@@ -126,4 +129,11 @@ fn rules() {
     }
     let contract = script(Purpose::Contract, "drop table users");
     assert_eq!(lint(&contract, "postgres"), []);
+    for word in ["begin", "commit", "rollback", "end", "start transaction", "savepoint a"] {
+        for purpose in [Purpose::Expand, Purpose::Contract] {
+            let found = lint(&script(purpose, &format!("select 1;\n{word}")), "postgres");
+            assert_eq!(found.len(), 1, "{word}: {found:?}");
+            assert_eq!((found[0].severity, found[0].line), (Error, 2), "{word}");
+        }
+    }
 }

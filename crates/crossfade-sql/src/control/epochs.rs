@@ -6,6 +6,7 @@ use crossfade_core::{Epoch, MigrationName, epoch_lock_id};
 use crossfade_store::{AuditEntry, EpochHolder, StageChange, StoreError, StoreErrorKind};
 
 use super::append_audit;
+use crate::definition_json::from_json;
 use crate::error::Doing;
 use crate::fence::announce;
 use crate::value::args;
@@ -33,10 +34,16 @@ pub(super) async fn append(
         .await
         .doing(doing)?;
     let newest = rows.first().map(|row| (row.int(0), row.text(1))).unwrap_or_default();
+    // A second statement, so that it sees what the lock has waited for.
+    let definition = "select definition from crossfade_migrations where name = $1";
+    let stored = session.fetch_one(definition, args![name]).await.doing(doing)?;
+    let stored = stored.map(|row| from_json(&row.text(0))).transpose()?;
     let conflict = if newest != (change.from_epoch.get(), change.from.as_str().to_owned()) {
         Some(format!("migration `{name}` went to `{}` in the meantime", newest.1))
     } else if rows.len() > 1 {
         Some(format!("the epoch before {} is still open", newest.0))
+    } else if !stored.is_some_and(|stored| stored.moves_like(change.definition)) {
+        Some(format!("the definition of migration `{name}` was replaced in the meantime"))
     } else {
         None
     };
@@ -123,22 +130,20 @@ pub(super) async fn holders(
         #[cfg(feature = "postgres")]
         Engine::Postgres => {
             let doing = "failed to look up who holds the epoch";
-            let lock = epoch_lock_id(&database.inner.namespace, migration, epoch).cast_unsigned();
+            let (class, object) =
+                halves(epoch_lock_id(&database.inner.namespace, migration, epoch));
             let mut session = database.session().await.doing(doing)?;
-            // A 64-bit advisory lock shows its halves as classid and objid.
             let rows = session
                 .fetch(
-                    "select l.pid::bigint, concat_ws(', ', nullif(a.application_name, ''), \
+                    &format!(
+                        "select l.pid::bigint, concat_ws(', ', nullif(a.application_name, ''), \
                        'user ' || a.usename, 'from ' || coalesce(host(a.client_addr), 'socket'), \
                        a.state, 'transaction open for ' || \
                        round(extract(epoch from clock_timestamp() - a.xact_start), 1) || ' s') \
                      from pg_locks l join pg_stat_activity a on a.pid = l.pid \
-                     where l.locktype = 'advisory' and l.granted and l.objsubid = 1 \
-                       and l.database = (select oid from pg_database \
-                                         where datname = current_database()) \
-                       and l.classid::bigint = $1 and l.objid::bigint = $2 \
-                     order by a.xact_start",
-                    args![(lock >> 32).cast_signed(), (lock & 0xffff_ffff).cast_signed()],
+                     where {HOLDS} order by a.xact_start"
+                    ),
+                    args![class, object],
                 )
                 .await
                 .doing(doing)?;
@@ -155,22 +160,44 @@ pub(super) async fn holders(
     }
 }
 
-/// Ends a session.
-pub(super) async fn terminate(database: &Database, holder: &EpochHolder) -> Result<(), StoreError> {
+/// A 64-bit advisory lock as `pg_locks` shows it, by the halves of its number.
+#[cfg(feature = "postgres")]
+const HOLDS: &str = "\
+l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid::bigint = $1 \
+and l.objid::bigint = $2 \
+and l.database = (select oid from pg_database where datname = current_database())";
+
+#[cfg(feature = "postgres")]
+fn halves(lock: i64) -> (i64, i64) {
+    let lock = lock.cast_unsigned();
+    ((lock >> 32).cast_signed(), (lock & 0xffff_ffff).cast_signed())
+}
+
+/// Ends a session if it still holds the epoch; whether it did.
+pub(super) async fn terminate(
+    database: &Database,
+    migration: &MigrationName,
+    epoch: Epoch,
+    holder: &EpochHolder,
+) -> Result<bool, StoreError> {
     match database.engine() {
         #[cfg(feature = "postgres")]
         Engine::Postgres => {
             let doing = "failed to end the session that holds the epoch";
             let mut session = database.session().await.doing(doing)?;
-            session
-                .fetch("select pg_terminate_backend($1::int)::text", args![holder.pid])
-                .await
-                .doing(doing)?;
-            Ok(())
+            let (class, object) =
+                halves(epoch_lock_id(&database.inner.namespace, migration, epoch));
+            // In one statement: the number of a process that has ended is given to another.
+            let sql = format!(
+                "select pg_terminate_backend(l.pid) from pg_locks l where {HOLDS} and l.pid = $3"
+            );
+            let args = args![class, object, holder.pid];
+            let row = session.fetch_one(&sql, args).await.doing(doing)?;
+            Ok(row.is_some_and(|row| row.int(0) != 0))
         }
         #[cfg(feature = "sqlite")]
         Engine::Sqlite => {
-            let _ = holder;
+            let _ = (migration, epoch, holder);
             Err(StoreError::new(StoreErrorKind::Invalid, "SQLite has no sessions to end"))
         }
     }

@@ -8,6 +8,7 @@ use crossfade_core::{
 use crossfade_store::{StoreError, StoreErrorKind};
 
 use crate::error::Doing;
+use crate::schema::TableFacts;
 use crate::session::Session;
 use crate::value::args;
 use crate::{Database, Engine};
@@ -47,6 +48,7 @@ pub(super) async fn gather(
     Ok(Facts {
         epoch: state.epoch,
         previous_open: row.int(2) > 0,
+        stage_opened_ms: row.int(1),
         stage_for: since(now_ms, row.int(1)),
         new_has_rows: None,
         mapping_problems: Vec::new(),
@@ -120,6 +122,14 @@ async fn instances(
         .collect())
 }
 
+/// Uses of a table, of all its partitions together; NULL where nobody counts them.
+#[cfg(feature = "postgres")]
+const USAGE: &str = "\
+select case when count(*) > 0 then concat_ws('/', sum(seq_scan), sum(coalesce(idx_scan, 0)), \
+  sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_del)) end \
+from pg_stat_all_tables where relid in \
+  (select relid from pg_partition_tree($1::oid) union select $1::oid)";
+
 /// Reads the statistics on Legacy, remembers when they last moved, and says how long ago that
 /// was. `None` where there are none to read.
 async fn legacy_quiet_for(
@@ -134,15 +144,15 @@ async fn legacy_quiet_for(
     match engine {
         #[cfg(feature = "postgres")]
         Engine::Postgres => {
-            let usage = session
-                .fetch_one(
-                    "select concat_ws('/', seq_scan, idx_scan, n_tup_ins, n_tup_upd, n_tup_del) \
-                     from pg_stat_user_tables where relid = to_regclass($1)",
-                    args![state.definition.legacy.table.to_string()],
-                )
-                .await
-                .doing(DOING)?;
-            let Some(usage) = usage.map(|row| row.text(0)) else { return Ok(None) };
+            let table = &state.definition.legacy.table;
+            let Some(legacy) = TableFacts::find(session, engine, table).await? else {
+                return Ok(None);
+            };
+            let usage = session.fetch_one(USAGE, args![legacy.oid]).await.doing(DOING)?;
+            let Some(usage) = usage.and_then(|row| row.opt_text(0)) else {
+                // It exists and nobody counts its uses: nothing says that it is quiet.
+                return Ok(Some(Duration::ZERO));
+            };
             let name = state.definition.name.as_str();
             session
                 .execute(

@@ -72,8 +72,13 @@ impl ControlStore for Database {
         epochs::holders(self, migration, epoch).await
     }
 
-    async fn terminate(&self, holder: &EpochHolder) -> Result<(), StoreError> {
-        epochs::terminate(self, holder).await
+    async fn terminate(
+        &self,
+        migration: &MigrationName,
+        epoch: Epoch,
+        holder: &EpochHolder,
+    ) -> Result<bool, StoreError> {
+        epochs::terminate(self, migration, epoch, holder).await
     }
 
     async fn heartbeat(&self, beat: Heartbeat<'_>) -> Result<(), StoreError> {

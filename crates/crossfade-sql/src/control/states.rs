@@ -1,6 +1,7 @@
 //! Migrations and their current states.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 
 use crossfade_core::{Definition, Epoch, MigrationName, MigrationState, Stage};
 use crossfade_store::{AuditEntry, Registration, StoreError, StoreErrorKind};
@@ -10,57 +11,75 @@ use crate::Database;
 use crate::definition_json::{from_json, to_json};
 use crate::error::Doing;
 use crate::fence::announce;
-use crate::value::args;
+use crate::value::{Row, args};
 
 const READING: &str = "failed to read the control tables";
 
-/// The states of all migrations, or of one.
+/// The states of all migrations, or of one. A migration whose record cannot be read is an error
+/// when it is asked for by name, and left out of the others, which go on.
 pub(super) async fn load(
     database: &Database,
     name: Option<&MigrationName>,
 ) -> Result<Vec<MigrationState>, StoreError> {
     let mut session = database.session().await.doing(READING)?;
     let name = name.map(|name| name.as_str().to_owned());
-    // One statement, so that stage, epochs and marks belong to one moment.
+    // One statement, so that stage and epochs belong to one moment.
     let rows = session
         .fetch(
             "select m.name, m.definition, e.epoch, e.stage, \
                (select count(*) from crossfade_epochs o \
-                where o.migration = m.name and o.epoch < e.epoch and o.closed_ms is null), \
-               q.key \
+                where o.migration = m.name and o.epoch < e.epoch and o.closed_ms is null) \
              from crossfade_migrations m \
              join crossfade_epochs e on e.migration = m.name and e.epoch = \
                (select max(epoch) from crossfade_epochs n where n.migration = m.name) \
-             left join crossfade_quarantine q on q.migration = m.name \
              where cast($1 as text) is null or m.name = $1 \
              order by m.name",
+            args![name.clone()],
+        )
+        .await
+        .doing(READING)?;
+    let mut states = BTreeMap::new();
+    for row in rows {
+        match state_of(&row) {
+            Ok(state) => drop(states.insert(row.text(0), state)),
+            Err(error) if name.is_some() => return Err(error),
+            Err(error) => {
+                let cause = error.source().map(ToString::to_string);
+                tracing::error!(migration = row.text(0), %error, cause, "left out");
+            }
+        }
+    }
+    // Read after the stage, so that no mark which a stage relies on is missed. A mark that is
+    // newer than the stage does no harm: it only sends its key to Legacy.
+    let marks = session
+        .fetch(
+            "select migration, key from crossfade_quarantine \
+             where cast($1 as text) is null or migration = $1",
             args![name],
         )
         .await
         .doing(READING)?;
-    let mut states: BTreeMap<String, MigrationState> = BTreeMap::new();
-    for row in rows {
-        let mark = row.opt_text(5);
-        let name = row.text(0);
-        if let Some(state) = states.get_mut(&name) {
-            state.quarantined.extend(mark);
-            continue;
+    for row in marks {
+        if let Some(state) = states.get_mut(&row.text(0)) {
+            state.quarantined.insert(row.text(1));
         }
-        let stage = row.text(3);
-        let state = MigrationState {
-            definition: from_json(&row.text(1))?,
-            epoch: Epoch::new(row.int(2)),
-            stage: stage.parse::<Stage>().map_err(|error| {
-                StoreError::new(StoreErrorKind::Invalid, "a stored stage cannot be read")
-                    .with_source(error)
-                    .with_hint("a newer version of Crossfade may have written it")
-            })?,
-            previous_open: row.int(4) > 0,
-            quarantined: BTreeSet::from_iter(mark),
-        };
-        states.insert(name, state);
     }
     Ok(states.into_values().collect())
+}
+
+/// A migration's state without its marks.
+fn state_of(row: &Row) -> Result<MigrationState, StoreError> {
+    Ok(MigrationState {
+        definition: from_json(&row.text(1))?,
+        epoch: Epoch::new(row.int(2)),
+        stage: row.text(3).parse::<Stage>().map_err(|error| {
+            StoreError::new(StoreErrorKind::Invalid, "a stored stage cannot be read")
+                .with_source(error)
+                .with_hint("a newer version of Crossfade may have written it")
+        })?,
+        previous_open: row.int(4) > 0,
+        quarantined: BTreeSet::new(),
+    })
 }
 
 /// The error for a name that is not there, with the names that are.
@@ -112,13 +131,15 @@ pub(super) async fn register(
         );
         session.execute(&sql, args![name, Stage::Off.as_str()]).await.doing(doing)?;
     } else {
-        let sql = format!(
-            "select m.definition, (select stage from crossfade_epochs e \
-             where e.migration = m.name order by epoch desc limit 1) \
-             from crossfade_migrations m where m.name = $1{}",
-            engine.for_update()
-        );
-        let row = session.fetch_one(&sql, args![name]).await.doing(doing)?;
+        // Stage changes lock this row too. A statement that waits for a lock reads the other rows
+        // as they were before it waited, so the stage is read in a second one.
+        let lock =
+            format!("select name from crossfade_migrations where name = $1{}", engine.for_update());
+        session.fetch(&lock, args![name]).await.doing(doing)?;
+        let sql = "select m.definition, (select stage from crossfade_epochs e \
+                   where e.migration = m.name order by epoch desc limit 1) \
+                   from crossfade_migrations m where m.name = $1";
+        let row = session.fetch_one(sql, args![name]).await.doing(doing)?;
         let (stored, stage) = row.map(|row| (row.text(0), row.text(1))).unwrap_or_default();
         let stored = from_json(&stored)?;
         if stored == *definition {
@@ -134,7 +155,7 @@ pub(super) async fn register(
                 ),
             );
             return Err(error.with_hint(format!(
-                "tables, keys, mapping and read flag may change in `off` only; step back with \
+                "tables, keys, columns, mapping and read flag may change in `off` only; step back with \
                  `crossfade stage {name} …` or restore the manifest"
             )));
         }

@@ -3,6 +3,7 @@
 use crossfade_store::{StoreError, StoreErrorKind};
 
 use crate::error::Doing;
+use crate::session::Session;
 use crate::value::args;
 use crate::{Database, Engine};
 
@@ -58,6 +59,7 @@ pub(crate) async fn install(database: &Database) -> Result<Vec<String>, StoreErr
             .await
             .doing(doing)?;
     }
+    refuse_second_set(&mut session, engine).await?;
     session
         .execute(
             "create table if not exists crossfade_schema \
@@ -94,4 +96,38 @@ pub(crate) async fn install(database: &Database) -> Result<Vec<String>, StoreErr
     }
     session.commit_or(doing).await?;
     Ok(applied)
+}
+
+/// A role whose search path begins with another schema must not make control tables of its own
+/// beside those that its unqualified names mean.
+async fn refuse_second_set(session: &mut Session, engine: Engine) -> Result<(), StoreError> {
+    match engine {
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            let elsewhere = session
+                .fetch_one(
+                    "select n.nspname::text, current_schema()::text from pg_class c \
+                     join pg_namespace n on n.oid = c.relnamespace \
+                     where c.oid = to_regclass('crossfade_schema') \
+                       and n.nspname <> current_schema()",
+                    args![],
+                )
+                .await
+                .doing("failed to look for control tables")?;
+            let Some(row) = elsewhere else { return Ok(()) };
+            let (there, here) = (row.text(0), row.text(1));
+            let error = StoreError::new(
+                StoreErrorKind::Invalid,
+                format!("the control tables are in schema `{there}`, not in `{here}`"),
+            );
+            Err(error.with_hint(format!(
+                "begin the search path of this role with `{there}`, or take it out of the path"
+            )))
+        }
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let _ = session;
+            Ok(())
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::error::{failure, timed_out};
 /// a trigger that raises. A missing table, a missing right or a full disk is no row's fault, and
 /// would put every row into quarantine.
 pub(super) fn refusal(error: &Error) -> Option<String> {
-    if failure(error) != Failure::Refused || timed_out(error) {
+    if failure(error) != Failure::Refused || timed_out(error).is_some() {
         return None;
     }
     let database = error.as_database_error()?;

@@ -1,7 +1,7 @@
 //! Whether a definition fits the database: every reason why it does not.
 
 use crossfade_core::Definition;
-use crossfade_store::{Failure, StoreError};
+use crossfade_store::{Failure, Problem, StoreError};
 
 use super::inspection::Inspection;
 use super::mapping::{self, MappingFacts};
@@ -13,7 +13,7 @@ use crate::{Database, Engine};
 pub(super) async fn problems(
     database: &Database,
     definition: &Definition,
-) -> Result<Vec<String>, StoreError> {
+) -> Result<Vec<Problem>, StoreError> {
     let doing = "failed to inspect the tables";
     let engine = database.engine();
     let mut session = database.session().await.doing(doing)?;
@@ -21,16 +21,25 @@ pub(super) async fn problems(
     let mut problems = inspection.problems();
     if let (Some(legacy), Some(Ok(mapping))) = (&inspection.legacy, &inspection.mapping) {
         if !mapping::reads_legacy(&mut session, legacy, mapping).await? {
-            problems.push(format!(
+            let message = format!(
                 "the mapping does not read Legacy by the name `{}` alone, without its schema",
                 legacy.name
-            ));
+            );
+            problems.push(Problem::in_mapping(message, None));
         }
         if let Some(new) = &inspection.new {
             judge_types(&mut session, engine, mapping, new, &mut problems).await?;
         }
     }
     if let Some(legacy) = &inspection.legacy {
+        for column in &definition.legacy_columns {
+            if legacy.column(column.as_str()).is_none() {
+                problems.push(Problem::missing_on_legacy(format!(
+                    "Legacy table `{}` has no column `{column}`, which is to be dropped",
+                    definition.legacy.table
+                )));
+            }
+        }
         judge_null_keys(&mut session, engine, definition, legacy, &mut problems).await?;
     }
     if problems.is_empty() {
@@ -47,7 +56,7 @@ async fn judge_types(
     engine: Engine,
     mapping: &MappingFacts,
     new: &TableFacts,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
 ) -> Result<(), StoreError> {
     match engine {
         #[cfg(feature = "postgres")]
@@ -58,10 +67,11 @@ async fn judge_types(
                 .collect();
             let unfit = super::postgres::unfit_columns(session, new, &mapped).await;
             for (name, from, to) in unfit.doing("failed to compare column types")? {
-                problems.push(format!(
+                let message = format!(
                     "the mapping yields `{name}` as `{from}`, which New stores as `{to}` only \
                      after a cast"
-                ));
+                );
+                problems.push(Problem::in_mapping(message, None));
             }
         }
         #[cfg(feature = "sqlite")]
@@ -78,7 +88,7 @@ async fn judge_null_keys(
     engine: Engine,
     definition: &Definition,
     legacy: &TableFacts,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
 ) -> Result<(), StoreError> {
     if engine.as_str() != "sqlite" || legacy.instead.is_some() {
         return Ok(());
@@ -93,10 +103,10 @@ async fn judge_null_keys(
             quote(&column.name)
         );
         if session.fetch_one(&sql, Vec::new()).await.doing("failed to read keys")?.is_some() {
-            problems.push(format!(
+            problems.push(Problem::from(format!(
                 "Legacy table `{}` has rows whose key column `{part}` is NULL",
                 definition.legacy.table
-            ));
+            )));
         }
     }
     Ok(())
@@ -106,7 +116,7 @@ async fn judge_null_keys(
 async fn judge_insert(
     session: &mut Session,
     inspection: &Inspection<'_>,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
 ) -> Result<(), StoreError> {
     let Ok(shape) = inspection.shape() else { return Ok(()) };
     if shape.engine.as_str() != "sqlite" {
@@ -116,7 +126,8 @@ async fn judge_insert(
         Ok(_) => Ok(()),
         Err(error) => match (failure(&error), error.as_database_error()) {
             (Failure::Refused, Some(database)) => {
-                problems.push(format!("rows cannot be inserted on New: {}", database.message()));
+                let message = format!("rows cannot be inserted on New: {}", database.message());
+                problems.push(Problem::from(message));
                 Ok(())
             }
             _ => Err(store_error("failed to have the insert on New parsed", error)),

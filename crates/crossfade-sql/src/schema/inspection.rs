@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crossfade_core::{Definition, Identifier, Side};
-use crossfade_store::StoreError;
+use crossfade_store::{Problem, StoreError};
 
 use super::mapping::{self, MappingFacts};
 use super::table::{ColumnFacts, KeyKind, TableFacts, quote};
@@ -19,7 +19,7 @@ pub(crate) struct Inspection<'a> {
     pub(super) legacy: Option<TableFacts>,
     pub(super) new: Option<TableFacts>,
     /// `None` while there is no Legacy to parse it over.
-    pub(super) mapping: Option<Result<MappingFacts, String>>,
+    pub(super) mapping: Option<Result<MappingFacts, Problem>>,
 }
 
 impl<'a> Inspection<'a> {
@@ -39,21 +39,24 @@ impl<'a> Inspection<'a> {
     }
 
     /// Every reason why statements cannot be built from the definition.
-    pub(crate) fn problems(&self) -> Vec<String> {
+    pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let Definition { legacy, new, .. } = self.definition;
         self.judge_side(Side::Legacy, &mut problems);
         self.judge_side(Side::New, &mut problems);
         if legacy.key.len() != new.key.len() {
-            problems.push(format!(
-                "the keys differ in length: {} column(s) on Legacy, {} on New",
-                legacy.key.len(),
-                new.key.len()
-            ));
+            problems.push(
+                format!(
+                    "the keys differ in length: {} column(s) on Legacy, {} on New",
+                    legacy.key.len(),
+                    new.key.len()
+                )
+                .into(),
+            );
         }
         if let (Some(legacy), Some(new)) = (&self.legacy, &self.new) {
             if legacy.qualified() == new.qualified() {
-                problems.push("Legacy and New are the same table".to_owned());
+                problems.push("Legacy and New are the same table".to_owned().into());
             }
             self.judge_key_pairs(legacy, new, &mut problems);
         }
@@ -72,7 +75,7 @@ impl<'a> Inspection<'a> {
             // Where nothing is wrong everything is there.
             self.assemble().ok_or_else(|| vec!["it could not be resolved".to_owned()])
         } else {
-            Err(problems)
+            Err(problems.iter().map(ToString::to_string).collect())
         }
     }
 
@@ -104,32 +107,36 @@ impl<'a> Inspection<'a> {
         key.filter_map(|part| Some(new.column(part.as_str())?.name.as_str())).collect()
     }
 
-    fn judge_side(&self, side: Side, problems: &mut Vec<String>) {
+    fn judge_side(&self, side: Side, problems: &mut Vec<Problem>) {
         let (title, named, facts) = match side {
             Side::Legacy => ("Legacy", &self.definition.legacy, &self.legacy),
             Side::New => ("New", &self.definition.new, &self.new),
         };
         let table = &named.table;
         let Some(facts) = facts else {
-            problems.push(format!("{title} table `{table}` does not exist"));
+            let message = format!("{title} table `{table}` does not exist");
+            problems.push(missing(side, message));
             return;
         };
         if let Some(instead) = facts.instead {
-            problems.push(format!("{title} `{table}` is {instead}, not a table"));
+            problems.push(format!("{title} `{table}` is {instead}, not a table").into());
             return;
         }
         if named.key.is_empty() {
-            problems.push(format!("{title} table `{table}` has no key in the manifest"));
+            problems.push(format!("{title} table `{table}` has no key in the manifest").into());
         }
         let before = problems.len();
         for part in &named.key {
             match facts.column(part.as_str()) {
-                None => problems.push(format!("{title} table `{table}` has no column `{part}`")),
+                None => {
+                    let message = format!("{title} table `{table}` has no column `{part}`");
+                    problems.push(missing(side, message));
+                }
                 Some(column) if column.key_kind.is_none() => problems.push(format!(
                     "key column `{part}` of {title} table `{table}` has the type `{}`; keys are \
                      integers, uuids or text",
                     column.declared
-                )),
+                ).into()),
                 // SQLite lets the columns of most primary keys be NULL, so its rows are asked.
                 Some(column)
                     if side == Side::Legacy
@@ -139,7 +146,7 @@ impl<'a> Inspection<'a> {
                     problems.push(format!(
                         "key column `{part}` of Legacy table `{table}` may be NULL, and rows \
                          without a key cannot be moved"
-                    ));
+                    ).into());
                 }
                 Some(_) => {}
             }
@@ -149,54 +156,63 @@ impl<'a> Inspection<'a> {
                 "{title} table `{table}` has no primary key or unique index on exactly ({}) that \
                  holds for every row and at once",
                 list(&named.key)
-            ));
+            ).into());
         }
     }
 
     /// Both sides must order keys alike: ranges of one are ranges of the other.
-    fn judge_key_pairs(&self, legacy: &TableFacts, new: &TableFacts, problems: &mut Vec<String>) {
+    fn judge_key_pairs(&self, legacy: &TableFacts, new: &TableFacts, problems: &mut Vec<Problem>) {
         for (of_legacy, of_new) in self.definition.legacy.key.iter().zip(&self.definition.new.key) {
             let columns = (legacy.column(of_legacy.as_str()), new.column(of_new.as_str()));
             let (Some(one), Some(other)) = columns else { continue };
             let (Some(kind), Some(other_kind)) = (one.key_kind, other.key_kind) else { continue };
             if kind != other_kind {
-                problems.push(format!(
-                    "key columns `{of_legacy}` of Legacy and `{of_new}` of New have different \
+                problems.push(
+                    format!(
+                        "key columns `{of_legacy}` of Legacy and `{of_new}` of New have different \
                      types: `{}` and `{}`",
-                    one.declared, other.declared
-                ));
+                        one.declared, other.declared
+                    )
+                    .into(),
+                );
             } else if matches!(kind, KeyKind::Text | KeyKind::PaddedText)
                 && collation(one) != collation(other)
             {
-                problems.push(format!(
-                    "key columns `{of_legacy}` of Legacy and `{of_new}` of New have different \
+                problems.push(
+                    format!(
+                        "key columns `{of_legacy}` of Legacy and `{of_new}` of New have different \
                      collations: {} and {}",
-                    collation(one),
-                    collation(other)
-                ));
+                        collation(one),
+                        collation(other)
+                    )
+                    .into(),
+                );
             }
         }
     }
 
-    fn judge_columns(&self, mapping: &MappingFacts, new: &TableFacts, problems: &mut Vec<String>) {
+    fn judge_columns(&self, mapping: &MappingFacts, new: &TableFacts, problems: &mut Vec<Problem>) {
         let table = &self.definition.new.table;
         let mut seen = HashSet::new();
         for mapped in &mapping.columns {
             let Some(column) = new.column(&mapped.name) else {
-                problems.push(format!(
+                problems.push(Problem::in_mapping(format!(
                     "the mapping yields the column `{}`, which New table `{table}` does not have",
                     mapped.name
-                ));
+                ), None));
                 continue;
             };
             if !seen.insert(column.name.as_str()) {
-                problems.push(format!("the mapping yields the column `{}` twice", column.name));
+                problems.push(Problem::in_mapping(
+                    format!("the mapping yields the column `{}` twice", column.name),
+                    None,
+                ));
             }
             if column.generated {
-                problems.push(format!(
+                problems.push(Problem::in_mapping(format!(
                     "the mapping yields the column `{}`, which New table `{table}` generates itself",
                     column.name
-                ));
+                ), None));
             }
         }
         let key = self.key_names(new);
@@ -205,17 +221,31 @@ impl<'a> Inspection<'a> {
             if seen.contains(column.name.as_str()) {
                 continue;
             } else if in_key {
-                problems.push(format!(
-                    "the mapping does not yield `{}`, a key column of New table `{table}`",
-                    column.name
+                problems.push(Problem::in_mapping(
+                    format!(
+                        "the mapping does not yield `{}`, a key column of New table `{table}`",
+                        column.name
+                    ),
+                    None,
                 ));
             } else if !column.nullable && !column.has_default {
-                problems.push(format!(
-                    "the mapping does not yield `{}`, which New table `{table}` requires",
-                    column.name
+                problems.push(Problem::in_mapping(
+                    format!(
+                        "the mapping does not yield `{}`, which New table `{table}` requires",
+                        column.name
+                    ),
+                    None,
                 ));
             }
         }
+    }
+}
+
+/// Something that a side lacks. What New lacks, expanding may add.
+fn missing(side: Side, message: String) -> Problem {
+    match side {
+        Side::Legacy => Problem::missing_on_legacy(message),
+        Side::New => Problem::from(message),
     }
 }
 

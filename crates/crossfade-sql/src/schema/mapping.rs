@@ -1,7 +1,7 @@
 //! What the database makes of the mapping: its columns, or why it does not parse.
 
 use crossfade_core::{Definition, MAPPED_ALIAS};
-use crossfade_store::{Failure, StoreError};
+use crossfade_store::{Failure, Problem, StoreError};
 use sqlx::{AssertSqlSafe, Column, Error, Executor, SqlSafeStr, Statement};
 
 use super::mapping_text::{place, single_select};
@@ -33,7 +33,7 @@ pub(super) async fn parse(
     engine: Engine,
     definition: &Definition,
     legacy: &TableFacts,
-) -> Result<Result<MappingFacts, String>, StoreError> {
+) -> Result<Result<MappingFacts, Problem>, StoreError> {
     let text = match single_select(&definition.mapping, engine) {
         Ok(text) => text,
         Err(reason) => return Ok(Err(reason)),
@@ -70,7 +70,7 @@ pub(super) async fn reads_legacy(
 
 /// The database's words on a mapping it refuses, with the place in the mapping where it gives
 /// one; an error when it could not be asked.
-fn refused(error: Error, mapping: &str, head: usize) -> Result<String, StoreError> {
+fn refused(error: Error, mapping: &str, head: usize) -> Result<Problem, StoreError> {
     let database = match (failure(&error), error.as_database_error()) {
         (Failure::Refused, Some(database)) => database,
         _ => return Err(store_error("failed to have the mapping parsed", error)),
@@ -78,10 +78,8 @@ fn refused(error: Error, mapping: &str, head: usize) -> Result<String, StoreErro
     // Positions count characters of the whole statement from 1.
     let at = position(&error).and_then(|position| position.checked_sub(1 + head));
     let at = at.and_then(|at| mapping.char_indices().nth(at));
-    Ok(match at {
-        Some((at, _)) => format!("the mapping: {} at {}", database.message(), place(mapping, at)),
-        None => format!("the mapping: {}", database.message()),
-    })
+    let message = format!("the mapping: {}", database.message());
+    Ok(Problem::in_mapping(message, at.map(|(at, _)| place(mapping, at))))
 }
 
 /// Where in the statement's text the database points, in characters from 1.

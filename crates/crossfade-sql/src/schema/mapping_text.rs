@@ -3,10 +3,12 @@
 //! A mapping is put between parentheses inside larger statements. What closes a parenthesis that
 //! it has not opened, or ends the statement, would leave its place.
 
+use crossfade_store::Problem;
+
 use crate::Engine;
 
 /// The mapping without comments and semicolons at its end, or the reason why it is refused.
-pub(super) fn single_select(text: &str, engine: Engine) -> Result<&str, String> {
+pub(super) fn single_select(text: &str, engine: Engine) -> Result<&str, Problem> {
     let mut depth = 0_usize;
     let mut end = None;
     let mut first_word = None;
@@ -14,10 +16,7 @@ pub(super) fn single_select(text: &str, engine: Engine) -> Result<&str, String> 
     while let Some(c) = text[at..].chars().next() {
         if let Some(skipped) = skip(text, at, engine) {
             let past = skipped.ok_or_else(|| {
-                format!(
-                    "the mapping is unfinished: what opens at {} is not closed",
-                    place(text, at)
-                )
+                problem(text, at, "the mapping is unfinished: nothing closes what opens")
             })?;
             if end.is_some() && !is_comment(text, at) {
                 return Err(several(text, at));
@@ -34,9 +33,12 @@ pub(super) fn single_select(text: &str, engine: Engine) -> Result<&str, String> 
             '(' => depth += 1,
             ')' => {
                 depth = depth.checked_sub(1).ok_or_else(|| {
-                    let place = place(text, at);
-                    format!("the mapping closes a parenthesis that it has not opened at {place}")
+                    problem(text, at, "the mapping closes a parenthesis that it has not opened")
                 })?;
+            }
+            c if is_parameter(text, at, engine) => {
+                let message = format!("the mapping has nothing to put into the parameter `{c}`");
+                return Err(problem(text, at, &message));
             }
             c if first_word.is_none() && c.is_alphabetic() => first_word = Some(at),
             _ => {}
@@ -44,25 +46,30 @@ pub(super) fn single_select(text: &str, engine: Engine) -> Result<&str, String> 
         at += c.len_utf8();
     }
     if depth > 0 {
-        return Err("the mapping opens a parenthesis that it does not close".to_owned());
+        let message = "the mapping opens a parenthesis that it does not close";
+        return Err(Problem::in_mapping(message, None));
     }
     let word = first_word.map_or("", |at| word(&text[at..]));
     if !["select", "with"].iter().any(|allowed| word.eq_ignore_ascii_case(allowed)) {
-        return Err("the mapping is not a select".to_owned());
+        return Err(Problem::in_mapping("the mapping is not a select", None));
     }
     Ok(text[..end.unwrap_or(text.len())].trim_end())
 }
 
 /// Line and column of a byte offset, both from 1.
-pub(super) fn place(text: &str, at: usize) -> String {
+pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
     let before = &text[..at];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("line {line}, column {column}")
+    (line, column)
 }
 
-fn several(text: &str, at: usize) -> String {
-    format!("the mapping is more than one statement: the second begins at {}", place(text, at))
+fn problem(text: &str, at: usize, message: &str) -> Problem {
+    Problem::in_mapping(message, Some(place(text, at)))
+}
+
+fn several(text: &str, at: usize) -> Problem {
+    problem(text, at, "the mapping is more than one statement: the second begins")
 }
 
 fn word(text: &str) -> &str {
@@ -106,6 +113,24 @@ fn skip(text: &str, at: usize, engine: Engine) -> Option<Option<usize>> {
 /// brackets instead.
 fn postgres_syntax(engine: Engine) -> bool {
     engine.as_str() == "postgres"
+}
+
+/// Whether a parameter stands at `at`: `$1` on PostgreSQL; `?`, `:name`, `@name` and `$name` on
+/// SQLite, which would read NULL in its place.
+fn is_parameter(text: &str, at: usize, engine: Engine) -> bool {
+    let in_name = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let mut rest = text[at..].chars();
+    let (first, second) = (rest.next(), rest.next());
+    match first {
+        // Part of a name such as `a$1`.
+        Some('$') if text[..at].ends_with(in_name) => false,
+        Some('$') if postgres_syntax(engine) => second.is_some_and(|c| c.is_ascii_digit()),
+        Some('?') => !postgres_syntax(engine),
+        Some('$' | ':' | '@') => {
+            !postgres_syntax(engine) && second.is_some_and(|c| c.is_alphanumeric() || c == '_')
+        }
+        _ => false,
+    }
 }
 
 fn block_comment(text: &str, at: usize, engine: Engine) -> Option<usize> {
@@ -169,7 +194,10 @@ mod tests {
         for engine in Engine::ALL {
             match (single_select(text, *engine), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected),
-                (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
+                (Err(found), Err(expected)) => {
+                    let found = found.to_string();
+                    assert!(found.contains(expected), "{found}");
+                }
                 (found, expected) => panic!("{engine}: {found:?}, not {expected:?}"),
             }
         }
@@ -197,8 +225,34 @@ mod tests {
         check("select 1; 'x'", Err("more than one"));
         check("select 1) ; drop table x; select (2", Err("line 1, column 9"));
         check("select (1", Err("does not close"));
-        check("select 'abc", Err("not closed"));
-        check("select 1 /* abc", Err("not closed"));
+        check("select 'abc", Err("nothing closes"));
+        check("select 1 /* abc", Err("nothing closes"));
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn postgres_parameters() {
+        for text in ["select $1", "select a from t where id > $2::bigint"] {
+            let found = single_select(text, Engine::Postgres);
+            assert!(
+                found.is_err_and(|found| found.to_string().contains("parameter `$` at line 1")),
+                "{text}"
+            );
+        }
+        for text in ["select a$1 from t", "select '$1', a::text, b[1:2], c ? 'd' from t"] {
+            assert_eq!(single_select(text, Engine::Postgres), Ok(text));
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn sqlite_parameters() {
+        for text in ["select ?", "select ?1", "select :a", "select @a", "select $a"] {
+            let found = single_select(text, Engine::Sqlite);
+            assert!(found.is_err_and(|found| found.message.contains("parameter")), "{text}");
+        }
+        let text = "select '?1', a$b, \":c\" from t -- ?";
+        assert_eq!(single_select(text, Engine::Sqlite), Ok(text));
     }
 
     #[cfg(feature = "postgres")]

@@ -1,5 +1,7 @@
 //! Inspection of tables and the statements that change them.
 
+#[cfg(feature = "postgres")]
+mod detached;
 mod fit;
 #[cfg(feature = "postgres")]
 mod index;
@@ -17,13 +19,17 @@ mod table;
 
 use async_trait::async_trait;
 use crossfade_core::Definition;
-use crossfade_store::{SchemaStore, ScriptStep, Statement, StatementError, StoreError, Timeouts};
+use crossfade_store::{
+    Problem, SchemaStore, ScriptStep, Statement, StatementError, StepRun, StoreError, Timeouts,
+};
 
 use crate::Database;
 use crate::error::Doing;
 use crate::session::Session;
 use crate::value::args;
 pub(crate) use inspection::Inspection;
+#[cfg(feature = "postgres")]
+pub(crate) use table::TableFacts;
 
 #[async_trait]
 impl SchemaStore for Database {
@@ -38,18 +44,13 @@ impl SchemaStore for Database {
     async fn definition_problems(
         &self,
         definition: &Definition,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Vec<Problem>, StoreError> {
         fit::problems(self, definition).await
     }
 
     async fn step_done(&self, step: ScriptStep<'_>) -> Result<Option<String>, StoreError> {
-        let doing = "failed to look a script's step up";
-        let mut session = self.session().await.doing(doing)?;
-        let sql = "select digest from crossfade_scripts \
-                   where migration = $1 and script = $2 and position = $3";
-        let args = args![step.migration.as_str(), step.script, step.position];
-        let row = session.fetch_one(sql, args).await.doing(doing)?;
-        Ok(row.and_then(|row| row.opt_text(0)))
+        let mut session = self.session().await.doing("failed to look a script's step up")?;
+        step::recorded(&mut session, step).await
     }
 
     async fn run_step(
@@ -57,8 +58,12 @@ impl SchemaStore for Database {
         step: ScriptStep<'_>,
         statement: &Statement,
         timeouts: Timeouts,
-    ) -> Result<(), StatementError> {
+    ) -> Result<StepRun, StatementError> {
         step::run(self, step, statement, timeouts).await
+    }
+
+    async fn legacy_grants(&self, definition: &Definition) -> Result<Vec<String>, StoreError> {
+        rights::legacy_grants(self, definition).await
     }
 
     async fn revoke_legacy(&self, definition: &Definition) -> Result<Vec<String>, StoreError> {

@@ -15,7 +15,7 @@ output=$("$@" "$programs/initdb" --pgdata="$data" --username=crossfade --auth=tr
 exec 3<&0
 "$@" "$programs/postgres" -D "$data" -c listen_addresses=127.0.0.1 -c port="$port" \
     -c unix_socket_directories="$folder" -c max_connections=300 \
-    -c fsync=off -c full_page_writes=off </dev/null 3<&- &
+    -c fsync="${CROSSFADE_PG_FSYNC:-off}" -c full_page_writes="${CROSSFADE_PG_FSYNC:-off}" </dev/null 3<&- &
 server=$!
 
 (

@@ -19,10 +19,14 @@ pub(super) async fn run(
     context: &str,
     file: Option<&Path>,
 ) -> Result<Exit, Failure> {
-    let attributes: Map<String, Value> = serde_json::from_str(context).map_err(|error| {
+    let mut attributes: Map<String, Value> = serde_json::from_str(context).map_err(|error| {
         Failure::usage(format!("--context is no JSON object: {error}"))
             .with_hint("write it like --context '{\"targetingKey\":\"42\",\"country\":\"DE\"}'")
     })?;
+    // Ids are numbers in many an application, which hands them over as text.
+    if let Some(id) = attributes.get_mut("targetingKey").filter(|id| id.is_number()) {
+        *id = Value::String(id.to_string());
+    }
     let rules = match file {
         Some(file) => from_file(file)?,
         None => match newest(&app.database().await?).await? {

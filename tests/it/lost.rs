@@ -1,0 +1,89 @@
+//! A database that goes away midway, or that nobody may write to.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crossfade::Engine;
+use crossfade_store::{ControlStore, ReconcileStore};
+
+use crate::support::{Answer, Bench, People, Project, eventually};
+
+const ROWS: i64 = 3000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_outlives_its_connections() {
+    let rows = format!(
+        "insert into people (id, name) select n, 'name ' || n from generate_series(1, {ROWS}) n"
+    );
+    let project = Project::with_people(Engine::Postgres, "lost", &rows).await;
+    project.ok(&["expand", "people"]);
+    project.ok(&["stage", "people", "delete_only"]);
+    project.ok(&["stage", "people", "dual_write"]);
+    let bench = Bench { db: project.database.open().await };
+    let read = async || {
+        let state = bench.state().await;
+        let progress = bench.db.run_progress(&state).await.expect("progress");
+        progress.map_or(0, |progress| progress.read)
+    };
+    let child = project
+        .command(&["backfill", "people", "--batch-size", "50", "--delay", "5ms"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let pool = bench.db.postgres().expect("PostgreSQL");
+    for target in [100, 1000] {
+        eventually("the run is far enough", async || read().await >= target).await;
+        // A batch that waits for these rows is in the middle of its transaction.
+        let mut held = pool.begin().await.expect("a transaction");
+        sqlx::raw_sql("select id from people for update")
+            .execute(&mut *held)
+            .await
+            .expect("the rows are locked");
+        eventually("a batch waits", async || bench.sessions_waiting().await > 0).await;
+        sqlx::raw_sql(
+            "select pg_terminate_backend(pid) from pg_stat_activity \
+             where datname = current_database() and pid <> pg_backend_pid()",
+        )
+        .execute(&mut *held)
+        .await
+        .expect("every other session ends");
+        held.rollback().await.expect("let go");
+    }
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let output = tokio::time::timeout(Duration::from_secs(60), ended)
+        .await
+        .expect("it ends")
+        .expect("no panic")
+        .expect("it ends");
+    Answer::of(output).expect(0);
+    project.ok(&["backfill", "people"]);
+    project.ok(&["verify", "people"]);
+    assert_eq!(read().await, ROWS.cast_unsigned(), "no row is counted twice");
+    let legacy = People::legacy(&bench.db).all().await.expect("Legacy");
+    assert_eq!(legacy, People::new(&bench.db).all().await.expect("New"));
+    project.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_file_is_told() {
+    let project = Project::with_people(Engine::Sqlite, "read_only", "").await;
+    project.ok(&["expand", "people"]);
+    let url = format!("{}?mode=ro", project.database.url);
+    for args in
+        [&["init"][..], &["stage", "people", "delete_only"], &["flag", "on", "read_people_v2"]]
+    {
+        let output = project.command(args).env("DATABASE_URL", &url).output().expect("it starts");
+        let answer = Answer::of(output);
+        if args[0] == "init" {
+            // Nothing is left to install, so nothing has to be written.
+            assert!([0, 1].contains(&answer.code), "{answer:?}");
+            continue;
+        }
+        answer.expect(1).says(&["read-only"]);
+    }
+    assert_eq!(project.stage(), "off");
+    let db = project.database.open().await;
+    assert!(db.audit_trail(10).await.expect("the trail").iter().all(|line| line.action != "stage"));
+    project.drop().await;
+}
