@@ -120,7 +120,10 @@ pub fn refusals(definition: &Definition, to: Stage, facts: &Facts) -> Vec<Refusa
         Stage::Off => {}
         Stage::DeleteOnly => out.delete_only(facts),
         Stage::DualWrite => out.mapping(facts),
-        Stage::Live => out.live(facts),
+        Stage::Live => {
+            out.live(facts);
+            out.flag_is_off(definition, facts);
+        }
         Stage::RampDown => out.ramp_down(definition, facts),
         Stage::Complete => out.complete(definition, facts),
         Stage::Contracted => out.contracted(definition, facts),
@@ -234,6 +237,21 @@ impl Refusals<'_> {
         }
     }
 
+    /// `live` honours the flag at once, so it begins with the flag off.
+    fn flag_is_off(&mut self, definition: &Definition, facts: &Facts) {
+        let flag = &definition.read_flag;
+        match facts.flag.as_ref().map(|facts| facts.percent) {
+            None | Some(Some(0.0)) => {}
+            Some(percent) => {
+                let share = percent.map_or("an unknown share".to_owned(), |p| format!("{p} %"));
+                self.add(
+                    format!("flag {flag} stands at {share} already"),
+                    format!("`crossfade flag off {flag}`; raise it once the stage is `live`"),
+                );
+            }
+        }
+    }
+
     fn no_leftovers(&mut self, facts: &Facts) {
         if facts.quarantined > 0 {
             self.add(
@@ -263,7 +281,9 @@ impl Refusals<'_> {
                 self.add(format!("flag {flag} stands at {share}, not 100 %"), on);
             }
             Some(FlagFacts { full_for: Some(full_for), .. }) => {
-                self.baked(&format!("flag {flag} at 100 %"), *full_for, definition);
+                // A flag that was on before `live` has moved no reads until then.
+                let reading = (*full_for).min(facts.stage_for);
+                self.baked(&format!("flag {flag} at 100 % in `live`"), reading, definition);
             }
         }
         // The pass that opened `live` saw none of the writes of `live`.

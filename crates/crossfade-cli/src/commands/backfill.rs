@@ -124,3 +124,20 @@ fn rate(report: &BackfillReport) -> u64 {
     let seconds = report.elapsed.as_secs_f64();
     if seconds > 0.0 { (report.read as f64 / seconds) as u64 } else { 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_says_how_to_go_on() {
+        let name: MigrationName = "people".parse().unwrap();
+        for (kind, goes_on) in
+            [(StoreErrorKind::Unavailable, true), (StoreErrorKind::NotFound, false)]
+        {
+            let failure = failure(StoreError::new(kind, "lost").into(), &name);
+            let hint = failure.hint.unwrap_or_default();
+            assert_eq!(hint.contains("`crossfade backfill people` goes on"), goes_on, "{hint}");
+        }
+    }
+}

@@ -39,7 +39,11 @@ fn good(to: Stage) -> Facts {
         }),
         quarantined: 0,
         journaled: 0,
-        flag: Some(FlagFacts { percent: Some(100.0), full_for: Some(day) }),
+        flag: Some(if to == Stage::Live {
+            FlagFacts { percent: Some(0.0), full_for: None }
+        } else {
+            FlagFacts { percent: Some(100.0), full_for: Some(day) }
+        }),
         instances: vec![InstanceFacts {
             id: "i-1".to_owned(),
             acknowledged: Epoch::new(5),
@@ -99,6 +103,11 @@ fn live() {
     });
     check(Stage::Live, "1 keys are in quarantine", |f| f.quarantined = 1);
     check(Stage::Live, "1 keys wait in the journal", |f| f.journaled = 1);
+    for percent in [Some(5.0), None] {
+        check(Stage::Live, "already", |f| {
+            f.flag = Some(FlagFacts { percent, full_for: None });
+        });
+    }
 }
 
 #[test]
@@ -110,6 +119,7 @@ fn ramp_down() {
     check(Stage::RampDown, "bake time", |f| {
         f.flag.as_mut().unwrap().full_for = Some(Duration::from_secs(3));
     });
+    check(Stage::RampDown, "bake time", |f| f.stage_for = Duration::from_secs(3));
     check(Stage::RampDown, "nothing was verified", |f| f.parity = None);
     // The pass that opened `live` is older than `live`.
     check(Stage::RampDown, "since `live` began", |f| f.stage_opened_ms = 11);
