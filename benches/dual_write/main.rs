@@ -1,5 +1,5 @@
-//! Wrapped dual write beside the same two statements hand-written in one sqlx transaction, on
-//! PostgreSQL whose commits are durable, as in production:
+//! Wrapped dual write of the guide's user settings beside the same two statements hand-written in
+//! one sqlx transaction, on a PostgreSQL whose commits are durable, as in production:
 //! `CROSSFADE_PG_FSYNC=on cargo xtask postgres -- cargo bench -p crossfade-benches`.
 //!
 //! - `hand_written`: begin, Legacy, New, commit, nothing else.
@@ -48,7 +48,7 @@ fn dual_write(criterion: &mut Criterion) {
 /// of the throughput against hand-written.
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 fn in_turns(setup: &Setup) {
-    const ROUNDS: usize = 60;
+    const ROUNDS: usize = 30;
     const WRITES: u64 = 2_000;
     let variants = [Variant::HandWritten, Variant::FenceAlone, Variant::Wrapped];
     for tasks in [16, 1] {

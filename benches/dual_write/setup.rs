@@ -72,11 +72,16 @@ async fn prepare() -> Ground {
         .await
         .expect("the server answers");
     let tables = format!(
-        "create table people (id bigint primary key, name text not null); \
-         create table people_v2 (person_id bigint primary key, name text not null); \
-         insert into people select i, 'x' from generate_series(0, {KEYS}) i; \
-         insert into people_v2 select i, 'x' from generate_series(0, {KEYS}) i; \
-         vacuum analyze people; vacuum analyze people_v2"
+        "create table users (id bigint primary key, profile jsonb, \
+            email text not null default 'somebody@example.com', \
+            created_at timestamptz not null default now()); \
+         create table user_settings (user_id bigint primary key, theme varchar(50), \
+            notifications_enabled boolean not null default true, \
+            created_at timestamptz not null default now()); \
+         create index on user_settings (theme); \
+         insert into users (id) select generate_series(0, {KEYS}); \
+         insert into user_settings (user_id) select generate_series(0, {KEYS}); \
+         vacuum analyze users; vacuum analyze user_settings"
     );
     for statement in tables.split(';') {
         let statement = AssertSqlSafe(statement.trim());
@@ -94,10 +99,10 @@ async fn prepare() -> Ground {
     let lock = epoch_lock_id("public", &state.definition.name, state.epoch);
     let fenced_begin = format!(
         "begin isolation level read committed; \
-         select crossfade_enter('people', {}, {lock}, null, null)",
+         select crossfade_enter('user_settings', {}, {lock}, null, null)",
         state.epoch
     );
-    Ground { pool, migration: app.migration("people").expect("registered"), fenced_begin }
+    Ground { pool, migration: app.migration("user_settings").expect("registered"), fenced_begin }
 }
 
 async fn go_live(database: &Database) -> MigrationState {
@@ -128,12 +133,12 @@ fn definition() -> Definition {
         key: vec![key.parse().expect("an identifier")],
     };
     Definition {
-        name: "people".parse().expect("a name"),
-        read_flag: "read_people_v2".parse().expect("a flag key"),
-        legacy: side("people", "id"),
+        name: "user_settings".parse().expect("a name"),
+        read_flag: "read_user_settings_v2".parse().expect("a flag key"),
+        legacy: side("users", "id"),
         legacy_columns: Vec::new(),
-        new: side("people_v2", "person_id"),
-        mapping: "select id as person_id, name from people".to_owned(),
+        new: side("user_settings", "user_id"),
+        mapping: "select id as user_id, profile ->> 'theme' as theme from users".to_owned(),
         backfill: BackfillOptions { batch_size: None, delay: None },
         gates: GateOptions::default(),
     }

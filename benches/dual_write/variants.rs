@@ -28,13 +28,16 @@ impl Variant {
     }
 }
 
-const LEGACY: &str = "insert into people (id, name) values ($1, $2) \
-                      on conflict (id) do update set name = excluded.name";
-const NEW: &str = "insert into people_v2 (person_id, name) values ($1, $2) \
-                   on conflict (person_id) do update set name = excluded.name";
+const LEGACY: &str = "insert into users (id, profile) values ($1, $2::jsonb) \
+                      on conflict (id) do update set profile = excluded.profile";
+const NEW: &str = "insert into user_settings (user_id, theme, notifications_enabled) \
+                   values ($1, $2::jsonb ->> 'theme', true) on conflict (user_id) do update \
+                   set theme = excluded.theme, \
+                       notifications_enabled = excluded.notifications_enabled";
+const PROFILE: &str = r#"{"theme": "solarized-dark", "notifications_enabled": true}"#;
 
 async fn put<'c>(to: impl PgExecutor<'c>, sql: &'static str, key: i64) -> sqlx::Result<()> {
-    sqlx::query(sql).bind(key).bind("somebody").execute(to).await.map(drop)
+    sqlx::query(sql).bind(key).bind(PROFILE).execute(to).await.map(drop)
 }
 
 async fn put_in(mut tx: Tx, sql: &'static str, key: i64) -> sqlx::Result<()> {
