@@ -211,7 +211,7 @@ impl<S: RequestStore> Migration<S> {
             (_, NewWrite::None) => {}
             (New::Quarantine(reason), NewWrite::Remove | NewWrite::OrQuarantine) => {
                 tracing::warn!(
-                    migration = %definition.name, %key, reason,
+                    migration = %definition.name, %key,
                     "New refused a row; Legacy was written alone and the key is in quarantine"
                 );
                 self.own(store.put_into_quarantine(&mut tx, entry, reason).await)?;
