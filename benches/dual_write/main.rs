@@ -2,9 +2,12 @@
 //! one sqlx transaction, on a PostgreSQL whose commits are durable, as in production:
 //! `CROSSFADE_PG_FSYNC=on cargo xtask postgres -- cargo bench -p crossfade-benches`.
 //!
-//! - `hand_written`: begin, Legacy, New, commit, nothing else.
+//! - `hand_written`: begin, Legacy, New, commit, nothing else, on a pool as sqlx makes it.
 //! - `fence_alone`: the same with the fence on the first round trip, still hand-written.
-//! - `wrapped`: `Migration::write` in stage `live`.
+//! - `wrapped`: `Migration::write` in stage `live`, on a pool as Crossfade's documentation asks
+//!   for it, `Database::postgres_pool_options()`: without the ping that the wrapper makes
+//!   superfluous.
+//! - `wrapped_pinging` and `hand_written_trusting`: each on the other's pool.
 //!
 //! Each sample writes through 16 tasks on a pool of 8, or through one task. `begin_commit` and
 //! `begin_fence_commit` show the fence's cost by itself.
@@ -27,7 +30,7 @@ fn dual_write(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(1));
         group.sample_size(30);
         group.measurement_time(Duration::from_secs(12));
-        for variant in [Variant::HandWritten, Variant::FenceAlone, Variant::Wrapped] {
+        for variant in Variant::WRITES {
             group.bench_function(variant.name(), |bencher| {
                 bencher.iter_custom(|writes| setup.time(variant, tasks, writes));
             });
@@ -49,15 +52,15 @@ fn dual_write(criterion: &mut Criterion) {
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 fn in_turns(setup: &Setup) {
     const ROUNDS: usize = 30;
-    const WRITES: u64 = 2_000;
-    let variants = [Variant::HandWritten, Variant::FenceAlone, Variant::Wrapped];
+    const WRITES: u64 = 1_000;
+    let variants = Variant::WRITES;
     for tasks in [16, 1] {
-        let mut ratios = [const { Vec::new() }; 3];
+        let mut ratios = [const { Vec::new() }; Variant::WRITES.len()];
         for round in 0..ROUNDS {
-            let mut times = [0.0; 3];
-            // Each comes first, second and third equally often.
-            for place in 0..3 {
-                let index = (round + place) % 3;
+            let mut times = [0.0; Variant::WRITES.len()];
+            // Each comes in each place equally often.
+            for place in 0..variants.len() {
+                let index = (round + place) % variants.len();
                 times[index] = setup.time(variants[index], tasks, WRITES).as_secs_f64();
             }
             for (ratios, time) in ratios.iter_mut().zip(times) {

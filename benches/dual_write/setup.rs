@@ -17,12 +17,21 @@ use crate::variants::{Variant, run};
 /// Keys written to; enough that writers seldom meet.
 const KEYS: u64 = 10_000;
 
+/// A pool, and the migration on it.
+#[derive(Clone, Debug)]
+pub(crate) struct Pooled {
+    pub(crate) pool: PgPool,
+    pub(crate) migration: Migration,
+}
+
 /// What every variant writes with.
 #[derive(Clone, Debug)]
 pub(crate) struct Ground {
-    pub(crate) pool: PgPool,
-    pub(crate) migration: Migration,
-    /// `begin` with the fence of the current epoch.
+    /// The pool that sqlx makes by default.
+    pub(crate) pings: Pooled,
+    /// The pool that Crossfade's documentation asks for.
+    pub(crate) trusts: Pooled,
+    /// `begin` with the fence of the current epoch, up to the key's lock.
     pub(crate) fenced_begin: String,
 }
 
@@ -66,11 +75,9 @@ async fn prepare() -> Ground {
     let url = std::env::var("CROSSFADE_TEST_POSTGRES_URL")
         .expect("run through `cargo xtask postgres -- cargo bench -p crossfade-benches`");
     let options = PgConnectOptions::from_str(&url).expect("a PostgreSQL URL");
-    let pool = PgPoolOptions::new()
-        .max_connections(8)
-        .connect_with(options)
-        .await
-        .expect("the server answers");
+    let pool = |pool: PgPoolOptions| pool.max_connections(8).connect_lazy_with(options.clone());
+    let pings = pool(PgPoolOptions::new());
+    let trusts = pool(Database::postgres_pool_options());
     let tables = format!(
         "create table users (id bigint primary key, profile jsonb, \
             email text not null default 'somebody@example.com', \
@@ -85,24 +92,24 @@ async fn prepare() -> Ground {
     );
     for statement in tables.split(';') {
         let statement = AssertSqlSafe(statement.trim());
-        sqlx::raw_sql(statement).execute(&pool).await.expect("tables");
+        sqlx::raw_sql(statement).execute(&pings).await.expect("tables");
     }
-    let database = Database::open(pool.clone()).await.expect("the server answers");
+    let database = Database::open(pings.clone()).await.expect("the server answers");
     database.install().await.expect("control tables");
     database.register(&definition(), "bench").await.expect("registration");
     let state = go_live(&database).await;
-    let app = Crossfade::builder_on(database)
-        .flags(Flags::forced::<&str>([]))
-        .build()
-        .await
-        .expect("starts");
     let lock = epoch_lock_id("public", &state.definition.name, state.epoch);
-    let fenced_begin = format!(
-        "begin isolation level read committed; \
-         select crossfade_enter('user_settings', {}, {lock}, null, null)",
-        state.epoch
-    );
-    Ground { pool, migration: app.migration("user_settings").expect("registered"), fenced_begin }
+    let fenced_begin =
+        format!("begin; select crossfade_enter('user_settings', {}, {lock}", state.epoch);
+    Ground { pings: Pooled::new(pings).await, trusts: Pooled::new(trusts).await, fenced_begin }
+}
+
+impl Pooled {
+    async fn new(pool: PgPool) -> Self {
+        let app = Crossfade::builder(pool.clone()).flags(Flags::forced::<&str>([]));
+        let app = app.build().await.expect("starts");
+        Self { pool, migration: app.migration("user_settings").expect("registered") }
+    }
 }
 
 async fn go_live(database: &Database) -> MigrationState {
@@ -118,7 +125,6 @@ async fn go_live(database: &Database) -> MigrationState {
             from_epoch: state.epoch,
             from: state.stage,
             to: state.stage.next().expect("live comes later"),
-            voids_run: false,
             actor: "bench",
             reason: "",
         };

@@ -1,8 +1,8 @@
 //! The variants side by side.
 
-use crossfade::Tx;
-use sqlx::postgres::PgExecutor;
-use sqlx::{AssertSqlSafe, Connection};
+use crossfade::{Migration, Tx};
+use sqlx::postgres::{PgExecutor, PgPool};
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use crate::setup::Ground;
 
@@ -10,16 +10,29 @@ use crate::setup::Ground;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Variant {
     HandWritten,
+    HandWrittenTrusting,
     FenceAlone,
+    WrappedPinging,
     Wrapped,
     BeginCommit,
     BeginFenceCommit,
 }
 
 impl Variant {
+    /// The whole writes, hand-written first.
+    pub(crate) const WRITES: [Self; 5] = [
+        Self::HandWritten,
+        Self::FenceAlone,
+        Self::Wrapped,
+        Self::WrappedPinging,
+        Self::HandWrittenTrusting,
+    ];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::HandWritten => "hand_written",
+            Self::HandWrittenTrusting => "hand_written_trusting",
+            Self::WrappedPinging => "wrapped_pinging",
             Self::FenceAlone => "fence_alone",
             Self::Wrapped => "wrapped",
             Self::BeginCommit => "begin_commit",
@@ -44,36 +57,44 @@ async fn put_in(mut tx: Tx, sql: &'static str, key: i64) -> sqlx::Result<()> {
     put(tx.postgres()?, sql, key).await
 }
 
+async fn by_hand(pool: &PgPool, key: i64) {
+    let mut tx = pool.begin().await.expect("begin");
+    put(&mut *tx, LEGACY, key).await.expect("Legacy");
+    put(&mut *tx, NEW, key).await.expect("New");
+    tx.commit().await.expect("commit");
+}
+
+async fn wrapped(migration: &Migration, key: i64) {
+    let legacy = |tx| put_in(tx, LEGACY, key);
+    let new = |tx| put_in(tx, NEW, key);
+    migration.write(&key, legacy, new).await.expect("written");
+}
+
+/// `begin` with the fence, as the wrapper sends it.
+async fn fenced(ground: &Ground, key: i64) -> Transaction<'static, Postgres> {
+    let begin = format!("{}, {key}, null)", ground.fenced_begin);
+    ground.pings.pool.begin_with(AssertSqlSafe(begin)).await.expect("begin")
+}
+
 /// One turn of a variant.
 pub(crate) async fn run(ground: &Ground, variant: Variant, key: i64) {
     match variant {
-        Variant::HandWritten => {
-            let mut tx = ground.pool.begin().await.expect("begin");
-            put(&mut *tx, LEGACY, key).await.expect("Legacy");
-            put(&mut *tx, NEW, key).await.expect("New");
-            tx.commit().await.expect("commit");
-        }
+        Variant::HandWritten => by_hand(&ground.pings.pool, key).await,
+        Variant::HandWrittenTrusting => by_hand(&ground.trusts.pool, key).await,
         Variant::FenceAlone => {
-            let mut connection = ground.pool.acquire().await.expect("a connection");
-            let begin = AssertSqlSafe(ground.fenced_begin.as_str());
-            let mut tx = connection.begin_with(begin).await.expect("begin");
+            let mut tx = fenced(ground, key).await;
             put(&mut *tx, LEGACY, key).await.expect("Legacy");
             put(&mut *tx, NEW, key).await.expect("New");
             tx.commit().await.expect("commit");
         }
-        Variant::Wrapped => {
-            let legacy = |tx| put_in(tx, LEGACY, key);
-            let new = |tx| put_in(tx, NEW, key);
-            ground.migration.write(&key, legacy, new).await.expect("written");
-        }
+        Variant::WrappedPinging => wrapped(&ground.pings.migration, key).await,
+        Variant::Wrapped => wrapped(&ground.trusts.migration, key).await,
         Variant::BeginCommit => {
-            let tx = ground.pool.begin().await.expect("begin");
+            let tx = ground.pings.pool.begin().await.expect("begin");
             tx.commit().await.expect("commit");
         }
         Variant::BeginFenceCommit => {
-            let mut connection = ground.pool.acquire().await.expect("a connection");
-            let begin = AssertSqlSafe(ground.fenced_begin.as_str());
-            let tx = connection.begin_with(begin).await.expect("begin");
+            let tx = fenced(ground, key).await;
             tx.commit().await.expect("commit");
         }
     }

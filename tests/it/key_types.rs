@@ -127,7 +127,6 @@ async fn prepare(bench: &Bench, name: &str, shape: &Shape) -> Definition {
             from_epoch: state.epoch,
             from,
             to,
-            voids_run: false,
             actor: "test",
             reason: "",
         };

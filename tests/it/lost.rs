@@ -1,12 +1,14 @@
 //! A database that goes away midway, or that nobody may write to.
 
 use std::process::Stdio;
+use std::str::FromStr;
 use std::time::Duration;
 
-use crossfade::Engine;
+use crossfade::{Database, Engine, Flags, Stage};
 use crossfade_store::{ControlStore, ReconcileStore};
+use sqlx::postgres::{PgConnectOptions, PgPool};
 
-use crate::support::{Answer, Bench, People, Project, eventually};
+use crate::support::{Answer, Bench, People, Project, TestDatabase, eventually, put};
 
 const ROWS: i64 = 3000;
 
@@ -86,4 +88,52 @@ async fn a_read_only_file_is_told() {
     let db = project.database.open().await;
     assert!(db.audit_trail(10).await.expect("the trail").iter().all(|line| line.action != "stage"));
     project.drop().await;
+}
+
+/// The pool that the documentation asks for does not ping before it lends a connection out. So a
+/// restart of the server leaves it full of dead ones, which no caller of the wrapper may notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_died_in_the_pool_are_nobodys_trouble() {
+    let test = TestDatabase::create(Engine::Postgres, "dead_pool").await;
+    let admin = Bench::new(test.open().await).await;
+    admin.go(Stage::DualWrite).await;
+    let options = PgConnectOptions::from_str(&test.url).expect("a PostgreSQL URL");
+    let pool = Database::postgres_pool_options().max_connections(8);
+    let pool = pool.connect_with(options.application_name("dead pool")).await.expect("connects");
+    let bench = Bench { db: Database::open(pool.clone()).await.expect("opens") };
+    let app = bench.app(&Flags::forced::<&str>([])).await;
+    let migration = app.migration("people").expect("registered");
+    put(&migration, 1, "before").await.expect("written");
+
+    fill_and_kill(&pool, &admin).await;
+    put(&migration, 1, "after").await.expect("a write begins on a connection that lives");
+
+    fill_and_kill(&pool, &admin).await;
+    let (legacy, new) = (bench.legacy(), bench.new_side());
+    let read = migration.read(&1i64, || legacy.get(1), || new.get(1)).await;
+    assert_eq!(read.expect("a read is repeated").as_deref(), Some("after"));
+    drop(app);
+    test.drop().await;
+}
+
+/// Opens every connection of the pool, and ends their sessions on the server.
+async fn fill_and_kill(pool: &PgPool, admin: &Bench) {
+    let most = pool.options().get_max_connections();
+    eventually("the pool is full and idle", async || {
+        let mut held = Vec::new();
+        while let Ok(Ok(connection)) =
+            tokio::time::timeout(Duration::from_millis(200), pool.acquire()).await
+        {
+            held.push(connection);
+        }
+        held.len() == most as usize
+    })
+    .await;
+    eventually("they are back", async || pool.num_idle() == most as usize).await;
+    admin
+        .sql(
+            "select pg_terminate_backend(pid) from pg_stat_activity \
+             where datname = current_database() and application_name = 'dead pool'",
+        )
+        .await;
 }

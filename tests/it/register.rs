@@ -51,7 +51,6 @@ async fn a_stage_does_not_change_on_a_definition_that_nobody_judged() {
             from_epoch: judged.epoch,
             from: Stage::Off,
             to: Stage::DeleteOnly,
-            voids_run: false,
             actor: "test",
             reason: "test",
         };

@@ -174,7 +174,7 @@ pub async fn advance(stores: Stores<'_>, request: &Advance<'_>) -> Result<Advanc
         wait_for_gate(stores, &state, request).await?;
     }
     let from = state.stage;
-    let epoch = append(stores, &state, way, request).await?;
+    let epoch = append(stores, &state, request).await?;
     let state = MigrationState { stage: request.to, epoch, previous_open: true, ..state };
     close(stores, &state, request).await?;
     Ok(Advanced::Changed { from, to: request.to, epoch })
@@ -290,7 +290,6 @@ async fn record_refusal(
 async fn append(
     stores: Stores<'_>,
     state: &MigrationState,
-    way: Direction,
     request: &Advance<'_>,
 ) -> Result<Epoch, AdvanceError> {
     let change = StageChange {
@@ -299,7 +298,6 @@ async fn append(
         from_epoch: state.epoch,
         from: state.stage,
         to: request.to,
-        voids_run: way == Direction::Back && state.stage == Stage::DualWrite,
         actor: request.actor,
         reason: request.reason,
     };

@@ -15,6 +15,15 @@ pub enum NewWrite {
     Required,
 }
 
+impl NewWrite {
+    /// Whether a refusal by New leaves the call alone: Legacy is then written without New and the
+    /// key is put into quarantine, in one transaction.
+    #[must_use]
+    pub const fn tolerates_refusal(self) -> bool {
+        matches!(self, Self::Remove | Self::OrQuarantine)
+    }
+}
+
 /// What one write does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WritePlan {

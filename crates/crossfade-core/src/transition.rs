@@ -65,6 +65,24 @@ pub fn direction(from: Stage, to: Stage) -> Result<Direction, IllegalTransition>
     }
 }
 
+/// What a stage change does beside appending its epoch, in the same transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageEffects {
+    /// The run and its cursor are void: rows that were copied may fall behind from now on.
+    pub voids_run: bool,
+    /// The marks of quarantined keys go: New is empty, so no row of it is behind.
+    pub clears_marks: bool,
+}
+
+/// What `from → to` does beside appending its epoch.
+#[must_use]
+pub fn stage_effects(from: Stage, to: Stage) -> StageEffects {
+    StageEffects {
+        voids_run: from == Stage::DualWrite && to == Stage::DeleteOnly,
+        clears_marks: from == Stage::Off && to == Stage::DeleteOnly,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

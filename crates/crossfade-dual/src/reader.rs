@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::future::Future;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crossfade_core::{ReadFacts, ReadPlan, Side, ToKey, read_plan};
+use crossfade_store::Failure;
 
 use crate::shared::Snapshot;
 use crate::{Migration, ReadError, RequestStore};
@@ -12,12 +14,18 @@ use crate::{Migration, ReadError, RequestStore};
 /// How often a read is repeated after the lease lapsed under it.
 const LEASE_TRIES: u32 = 4;
 
+/// How often, and for how long, a read is repeated whose connection was lost. One that died in the
+/// pool fails at once, and the pool may hold many; whatever takes longer is no such thing.
+const LOST_TRIES: u32 = 64;
+const LOST_WITHIN: Duration = Duration::from_secs(1);
+
 impl<S: RequestStore> Migration<S> {
     /// Reads the side that stage and read flag pick for `user`; in `live`, an error on New falls
     /// back to Legacy within the call.
     ///
     /// `user` is the row's key and what the flag is evaluated for. Each closure is called when its
-    /// side is read, and again when the lease of this instance lapsed meanwhile.
+    /// side is read, and again when the lease of this instance lapsed meanwhile or, within the first
+    /// second, when the connection was lost.
     ///
     /// # Errors
     ///
@@ -92,27 +100,43 @@ impl<S: RequestStore> Migration<S> {
         LF: Future<Output = Result<T, E>>,
         NF: Future<Output = Result<T, E>>,
     {
-        let mut tries = 0;
+        let begun = Instant::now();
+        let (mut tries, mut lost) = (0, 0);
         loop {
-            tries += 1;
             let lease = self.shared.lease();
             // An instance without a lease would only find out after the read; ask at once.
-            if lease.is_some() || tries > LEASE_TRIES {
+            if lease.is_some() || tries >= LEASE_TRIES {
                 let snapshot = self.shared.snapshot();
                 let plan = self.plan(&snapshot, user, sampled);
                 let answer = self.answer(&snapshot, plan, legacy, new).await;
                 if lease.is_some() && self.shared.lease() == lease {
+                    let again = lost < LOST_TRIES && begun.elapsed() < LOST_WITHIN;
+                    if again && self.lost_its_connection(&answer) {
+                        lost += 1;
+                        continue;
+                    }
                     return answer.map(|answer| (answer, plan));
                 }
             }
-            if tries > LEASE_TRIES {
+            if tries >= LEASE_TRIES {
                 let error = crossfade_store::StoreError::new(
                     crossfade_store::StoreErrorKind::Unavailable,
                     "the lease lapsed again before the read ended",
                 );
                 return Err(ReadError::Unleased(error));
             }
+            tries += 1;
             self.core.regain_lease(&self.shared).await.map_err(ReadError::Unleased)?;
+        }
+    }
+
+    /// Whether a side failed because its connection did, as one does that died in the pool.
+    fn lost_its_connection<T, E: Error + 'static>(&self, answer: &Result<T, ReadError<E>>) -> bool {
+        match answer {
+            Err(ReadError::Legacy(error) | ReadError::New(error)) => {
+                self.core.store.classify(error) == Failure::ConnectionLost
+            }
+            _ => false,
         }
     }
 

@@ -183,7 +183,7 @@ impl<S: RequestStore> Migration<S> {
         let entry = Entry { migration: &definition.name, epoch: snapshot.epoch, key };
         let plan = write_plan(snapshot.stage);
         // Before `live`, trouble on New is nobody's outage: no wait for a lock of its may be long.
-        let bounded = matches!(plan.new, NewWrite::Remove | NewWrite::OrQuarantine);
+        let bounded = plan.new.tolerates_refusal();
         let lock_timeout = bounded.then_some(self.core.options.new_lock_timeout);
         let mut tx = store.enter(entry, lock_timeout).await.map_err(|error| match error {
             EnterError::Closed => Stop::Closed,
@@ -228,11 +228,11 @@ impl<S: RequestStore> Migration<S> {
             (_, NewWrite::OrQuarantine | NewWrite::Required) => {
                 let (loan, lent) = Loan::lend(tx);
                 let result = self.borrowed(work.run(Side::New, lent), loan, Side::New).await;
-                let (result, back) = match (result, plan.new) {
-                    (Err(Stop::Final(WriteError::New(error))), NewWrite::OrQuarantine) => {
+                let (result, back) = match result {
+                    Err(Stop::Final(WriteError::New(error))) if bounded => {
                         return Err(Stop::NewRefused(store.words(&error)));
                     }
-                    (result, _) => result?,
+                    result => result?,
                 };
                 tx = back;
                 if snapshot.quarantined.contains(key.text().as_ref()) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -92,6 +93,9 @@ pub(crate) struct Inner {
     pub(crate) single_writer: Arc<Semaphore>,
     pub(crate) shapes: Mutex<HashMap<MigrationName, (Definition, Arc<Shape>)>>,
     pub(crate) watcher: Watcher,
+    /// Whether the fence's `begin` has to name its isolation, where READ COMMITTED is not what
+    /// sessions begin with.
+    pub(crate) name_isolation: AtomicBool,
     display: String,
 }
 
@@ -140,7 +144,7 @@ impl Database {
                 // once what is wrong.
                 let first = options.connect().await.doing("failed to connect to PostgreSQL")?;
                 first.close().await.doing("failed to connect to PostgreSQL")?;
-                let pool = PgPoolOptions::new()
+                let pool = Self::postgres_pool_options()
                     .max_connections(16)
                     .acquire_timeout(Duration::from_secs(10))
                     .after_connect(|connection, _| {
@@ -173,7 +177,18 @@ impl Database {
         Self::open(AnyPool(pool)).await
     }
 
-    /// Wraps a pool of the application's own.
+    /// Options for the application's pool: sqlx's defaults, without the ping before a connection
+    /// is lent out. The ping is a round trip, and what Crossfade wraps does without it: a write
+    /// begins on another connection, and a read is repeated, when the one that it got had died in
+    /// the pool. Queries that go around the wrapper, on the same pool, meet such a connection
+    /// themselves.
+    #[cfg(feature = "postgres")]
+    #[must_use]
+    pub fn postgres_pool_options() -> PgPoolOptions {
+        PgPoolOptions::new().test_before_acquire(false)
+    }
+
+    /// Wraps a pool of the application's own, best made with `postgres_pool_options`.
     ///
     /// # Errors
     ///
@@ -210,6 +225,7 @@ impl Database {
                 single_writer: Arc::new(Semaphore::new(1)),
                 shapes: Mutex::default(),
                 watcher,
+                name_isolation: AtomicBool::new(false),
                 display,
             }),
         })

@@ -67,7 +67,7 @@ impl Db {
         Ok(Conn(match &self.0 {
             Source::Pool(database) => {
                 let session: Session =
-                    database.session().await.doing("failed to get a connection")?;
+                    database.untested_session().await.doing("failed to get a connection")?;
                 Held::Pooled(Tx { session })
             }
             Source::Lent(tx) => Held::Lent(Arc::clone(tx).lock_owned().await),

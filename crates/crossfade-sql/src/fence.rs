@@ -1,6 +1,7 @@
 //! The fence, and the write transactions that pass it.
 
 use std::error::Error;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +15,9 @@ use crate::{Database, Engine, Tx};
 
 /// SQLSTATE that `crossfade_enter` raises for a closed epoch.
 const CLOSED: &str = "CFF01";
+
+/// SQLSTATE that it raises in a transaction of another isolation than READ COMMITTED.
+const OTHER_ISOLATION: &str = "CFF02";
 
 impl Database {
     /// Begins a write transaction inside the epoch and, where one is given, under the key's lock.
@@ -55,13 +59,20 @@ impl Database {
                     "select crossfade_enter\
                      ('{migration}', {epoch}, {epoch_lock}, {key_lock}, {lock_ms})"
                 );
-                self.begin_with(Some(enter)).await.map_err(|error| {
-                    if code(&error).as_deref() == Some(CLOSED) {
-                        EnterError::Closed
-                    } else {
-                        EnterError::Store(store_error(doing, error))
+                let named = &self.inner.name_isolation;
+                loop {
+                    let naming = named.load(Ordering::Relaxed);
+                    let level = if naming { " isolation level read committed" } else { "" };
+                    let error = match self.begin_by(format!("begin{level}; {enter}")).await {
+                        Ok(session) => return Ok(session),
+                        Err(error) => error,
+                    };
+                    match code(&error).as_deref() {
+                        Some(OTHER_ISOLATION) if !naming => named.store(true, Ordering::Relaxed),
+                        Some(CLOSED) => return Err(EnterError::Closed),
+                        _ => return Err(EnterError::Store(store_error(doing, error))),
                     }
-                })
+                }
             }
             #[cfg(feature = "sqlite")]
             Engine::Sqlite => {

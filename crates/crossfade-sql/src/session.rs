@@ -7,19 +7,19 @@
 
 use std::sync::Arc;
 
-use crossfade_store::StoreError;
+use crossfade_store::{Failure, StoreError};
 use sqlx::AssertSqlSafe;
 use sqlx::pool::PoolConnection;
 #[cfg(feature = "postgres")]
 use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 #[cfg(feature = "sqlite")]
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection};
-use sqlx::{Arguments, Column, TypeInfo, ValueRef};
+use sqlx::{Arguments, Column, Connection as _, TypeInfo, ValueRef};
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::database::{Database, Engine, Pool};
-use crate::error::Doing;
+use crate::error::{Doing, failure};
 #[cfg(feature = "postgres")]
 use crate::tracked::PgConn;
 use crate::value::{Row, Value};
@@ -63,8 +63,25 @@ impl std::fmt::Debug for Session {
 }
 
 impl Database {
-    /// A connection outside any transaction.
+    /// A connection outside any transaction that answered just now.
     pub(crate) async fn session(&self) -> Result<Session, sqlx::Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut session = self.untested_session().await?;
+            if self.pool_pings() {
+                return Ok(session);
+            }
+            match session.ping().await {
+                Err(error) if tries > self.most_connections() => return Err(error),
+                Err(_) => session.open = true,
+                Ok(()) => return Ok(session),
+            }
+        }
+    }
+
+    /// A connection outside any transaction, which may be dead unless the pool itself pings.
+    pub(crate) async fn untested_session(&self) -> Result<Session, sqlx::Error> {
         let pooled = match &self.inner.pool {
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => Pooled::Postgres(pool.acquire().await?),
@@ -74,15 +91,29 @@ impl Database {
         Ok(Session { pooled: Some(pooled), open: false, doubt: false, writer: None })
     }
 
+    fn pool_pings(&self) -> bool {
+        match &self.inner.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => pool.options().get_test_before_acquire(),
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => pool.options().get_test_before_acquire(),
+        }
+    }
+
     /// A write transaction: READ COMMITTED on PostgreSQL, so that each statement sees what was
     /// committed before it; `begin immediate` on SQLite, so that it never upgrades a read lock.
     pub(crate) async fn begin(&self) -> Result<Session, sqlx::Error> {
-        self.begin_with(None).await
+        let sql = match self.engine() {
+            #[cfg(feature = "postgres")]
+            Engine::Postgres => "begin isolation level read committed",
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite => "begin immediate",
+        };
+        self.begin_by(sql.to_owned()).await
     }
 
-    /// [`begin`](Self::begin), with a statement in the same round trip on PostgreSQL. SQLite has
-    /// no round trips to save and no such statement.
-    pub(crate) async fn begin_with(&self, first: Option<String>) -> Result<Session, sqlx::Error> {
+    /// A transaction that `sql` begins.
+    pub(crate) async fn begin_by(&self, sql: String) -> Result<Session, sqlx::Error> {
         let writer = match &self.inner.pool {
             #[cfg(feature = "postgres")]
             Pool::Postgres(_) => None,
@@ -96,35 +127,56 @@ impl Database {
                 Some(place.map_err(|_| sqlx::Error::PoolClosed)?)
             }
         };
-        let mut session = self.session().await?;
-        session.writer = writer;
-        session.open = true;
-        let begun = match session.raw() {
-            #[cfg(feature = "postgres")]
-            Raw::Postgres(connection) => {
-                let mut sql = "begin isolation level read committed".to_owned();
-                if let Some(first) = first {
-                    sql.push_str("; ");
-                    sql.push_str(&first);
-                }
-                let sql = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql));
-                PgTransactions::begin(connection, Some(sql)).await
-            }
-            #[cfg(feature = "sqlite")]
-            Raw::Sqlite(connection) => {
-                let sql = sqlx::SqlSafeStr::into_sql_str("begin immediate");
-                SqliteTransactions::begin(connection, Some(sql)).await
-            }
-        };
-        if let Err(error) = begun {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut session = self.untested_session().await?;
+            session.open = true;
+            let Err(error) = session.start(sql.clone()).await else {
+                session.writer = writer;
+                return Ok(session);
+            };
             session.abandon_failed_begin().await;
-            return Err(error);
+            // Nothing was done yet, so a connection that died in the pool only costs a try. All of
+            // them may have, where the pool does not ping before it lends one out.
+            if failure(&error) != Failure::ConnectionLost || tries > self.most_connections() {
+                return Err(error);
+            }
         }
-        Ok(session)
+    }
+
+    /// The size to which the pool may grow.
+    fn most_connections(&self) -> u32 {
+        match &self.inner.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => pool.options().get_max_connections(),
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => pool.options().get_max_connections(),
+        }
     }
 }
 
 impl Session {
+    /// Sends `begin`, and counts the transaction.
+    async fn start(&mut self, sql: String) -> Result<(), sqlx::Error> {
+        let sql = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql));
+        match self.raw() {
+            #[cfg(feature = "postgres")]
+            Raw::Postgres(connection) => PgTransactions::begin(connection, Some(sql)).await,
+            #[cfg(feature = "sqlite")]
+            Raw::Sqlite(connection) => SqliteTransactions::begin(connection, Some(sql)).await,
+        }
+    }
+
+    async fn ping(&mut self) -> Result<(), sqlx::Error> {
+        match self.raw() {
+            #[cfg(feature = "postgres")]
+            Raw::Postgres(connection) => connection.ping().await,
+            #[cfg(feature = "sqlite")]
+            Raw::Sqlite(connection) => connection.ping().await,
+        }
+    }
+
     /// After a failed `begin`: PostgreSQL may stand in an aborted transaction that sqlx has not
     /// counted, which only an explicit `rollback` ends.
     async fn abandon_failed_begin(mut self) {

@@ -31,8 +31,6 @@ pub struct StageChange<'a> {
     pub from: Stage,
     /// The stage it enters.
     pub to: Stage,
-    /// Whether the newest backfill run stops counting.
-    pub voids_run: bool,
     /// Who changes it.
     pub actor: &'a str,
     /// Why.

@@ -80,7 +80,6 @@ impl Bench {
             from_epoch: state.epoch,
             from: state.stage,
             to,
-            voids_run: to < state.stage,
             actor: "test",
             reason: "test",
         };

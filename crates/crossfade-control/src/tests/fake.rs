@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use crossfade_core::{
     Approval, BackfillOptions, Definition, Epoch, Facts, GateOptions, InstanceFacts, MigrationName,
-    MigrationState, Parity, RunFacts, RunId, RunState, SideTable, Stage,
+    MigrationState, Parity, RunFacts, RunId, RunState, SideTable, Stage, stage_effects,
 };
 use crossfade_rules::edit;
 use crossfade_store::{
@@ -192,7 +192,7 @@ impl ControlStore for Fake {
         if inner.state.epoch != change.from_epoch || inner.state.previous_open {
             return error(StoreErrorKind::Conflict);
         }
-        inner.voided |= change.voids_run;
+        inner.voided |= stage_effects(change.from, change.to).voids_run;
         inner.audit.push(("stage".to_owned(), change.reason.to_owned()));
         Ok(inner.append(change.to))
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crossfade_core::{Epoch, MigrationName, epoch_lock_id};
+use crossfade_core::{Epoch, MigrationName, epoch_lock_id, stage_effects};
 use crossfade_store::{AuditEntry, EpochHolder, StageChange, StoreError, StoreErrorKind};
 
 use super::append_audit;
@@ -59,7 +59,8 @@ pub(super) async fn append(
         engine.now_ms()
     );
     session.execute(&sql, args![name, epoch.get(), change.to.as_str()]).await.doing(doing)?;
-    if change.voids_run {
+    let effects = stage_effects(change.from, change.to);
+    if effects.voids_run {
         session
             .execute(
                 "update crossfade_runs set state = 'void' \
@@ -68,6 +69,10 @@ pub(super) async fn append(
             )
             .await
             .doing(doing)?;
+    }
+    if effects.clears_marks {
+        let sql = "delete from crossfade_quarantine where migration = $1";
+        session.execute(sql, args![name]).await.doing(doing)?;
     }
     let entry = AuditEntry {
         action: "stage",

@@ -5,6 +5,8 @@
 -- epoch would otherwise queue behind the closer and hold up those behind it. `epoch_lock` and
 -- `key_lock` are numbers the caller derives from names; a null `key_lock` takes no key. `lock_ms`
 -- bounds every wait for a lock in this transaction; null leaves it as it is.
+--
+-- Another isolation is refused rather than set: naming it in each `begin` costs more than all locks.
 create function crossfade_enter(
     wanted text, wanted_epoch bigint, epoch_lock bigint, key_lock bigint, lock_ms bigint
 )
@@ -12,6 +14,9 @@ returns void language plpgsql volatile as $fence$
 declare
     is_open boolean;
 begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'the fence needs isolation level read committed' using errcode = 'CFF02';
+    end if;
     if not pg_try_advisory_xact_lock_shared(epoch_lock) then
         raise exception 'epoch % of % is being closed', wanted_epoch, wanted using errcode = 'CFF01';
     end if;

@@ -187,13 +187,6 @@ async fn begin(
     key: Option<&Key>,
 ) -> Result<Begun, EnterError> {
     let definition = &request.state.definition;
-    if !request.state.stage.reconciles() {
-        return Err(invalid(format!(
-            "backfill does not write in stage {}, and `{}` is in it",
-            request.state.stage, definition.name
-        ))
-        .into());
-    }
     let mut session = database.enter_epoch(&definition.name, request.state.epoch, key).await?;
     bound(&mut session, database.engine(), LOCKS).await.doing(DOING)?;
     let shape = database.shape(&mut session, definition).await?;

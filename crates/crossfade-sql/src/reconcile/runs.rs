@@ -1,6 +1,8 @@
 //! Backfill runs: opening, finishing, progress.
 
-use crossfade_core::{MigrationState, RunId, RunState, Stage};
+use crossfade_core::{
+    Epoch, MigrationState, Opening, OpeningFacts, RunId, RunState, Stage, after_segments, opening,
+};
 use crossfade_store::{EnterError, Run, RunProgress, StoreError};
 
 use super::{invalid, stored_keys};
@@ -30,24 +32,33 @@ pub(super) async fn open(database: &Database, state: &MigrationState) -> Result<
                   where migration = $1 and closed_ms is null order by epoch";
     let open = session.fetch(epochs, args![name]).await.doing(doing)?;
     let open: Vec<i64> = open.iter().map(|row| row.int(0)).collect();
-    if open.last() != Some(&state.epoch.get()) {
-        return Err(EnterError::Closed);
-    }
-    if open.len() > 1 {
-        let error = invalid(format!("epoch {} of `{name}` is still open", open[0]));
-        return Err(error.with_hint("backfill begins once its writers have left").into());
-    }
     let existing = session.fetch_one(COUNTING, args![name]).await.doing(doing)?;
-    if let Some(row) = existing {
-        session.rollback().await;
-        return Ok(run_of(state, &row)?);
-    }
-    if state.stage != Stage::DualWrite {
-        return Err(invalid(format!(
-            "a backfill run begins in stage dual_write, and `{name}` is in {}",
-            state.stage
-        ))
-        .into());
+    let facts = OpeningFacts {
+        believed: state.epoch,
+        stage: state.stage,
+        newest: open.last().map_or(state.epoch, |epoch| Epoch::new(*epoch)),
+        previous_open: open.len() > 1,
+        run_exists: existing.is_some(),
+    };
+    match opening(facts) {
+        Opening::Begin => {}
+        Opening::Existing => {
+            session.rollback().await;
+            let row = existing.ok_or(EnterError::Closed)?;
+            return Ok(run_of(state, &row)?);
+        }
+        Opening::Outdated => return Err(EnterError::Closed),
+        Opening::PreviousOpen => {
+            let error = invalid(format!("epoch {} of `{name}` is still open", open[0]));
+            return Err(error.with_hint("backfill begins once its writers have left").into());
+        }
+        Opening::WrongStage => {
+            return Err(invalid(format!(
+                "a backfill run begins in stage dual_write, and `{name}` is in {}",
+                state.stage
+            ))
+            .into());
+        }
     }
     let shape = database.shape(&mut session, &state.definition).await?;
     let greatest = shape.greatest_key();
@@ -77,20 +88,13 @@ pub(super) async fn finish(
     let engine = database.engine();
     let mut session = database.begin().await.doing(doing)?;
     let Some(locked) = lock(&mut session, engine, run.id).await? else { return Ok(false) };
-    let done = match locked.state {
-        RunState::Done => true,
-        RunState::Void => false,
-        RunState::Running => {
-            let unfinished =
-                "select count(*) from crossfade_segments where run_id = $1 and done = 0";
-            let unfinished =
-                session.fetch_one(unfinished, args![run.id.get()]).await.doing(doing)?;
-            locked.is_cut() && unfinished.is_some_and(|row| row.int(0) == 0)
-        }
-    };
-    if !done || locked.state == RunState::Done {
+    let unfinished = "select count(*) from crossfade_segments where run_id = $1 and done = 0";
+    let unfinished = session.fetch_one(unfinished, args![run.id.get()]).await.doing(doing)?;
+    let unfinished = unfinished.map_or(0, |row| row.int(0).unsigned_abs());
+    let after = after_segments(locked.state, locked.is_cut(), unfinished);
+    if after == locked.state {
         session.rollback().await;
-        return Ok(done);
+        return Ok(after == RunState::Done);
     }
     let sql = format!(
         "update crossfade_runs set state = 'done', finished_ms = {} where id = $1",

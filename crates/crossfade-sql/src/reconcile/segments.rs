@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crossfade_core::{Key, MigrationState, RunId, RunState};
+use crossfade_core::{BatchFacts, BatchPermit, Key, MigrationState, RunId, RunState, batch_permit};
 use crossfade_store::{Batch, BatchRequest, Run, Segment, StoreError};
 
 use super::runs::{lock, run_state};
-use super::{millis, stored_key, stored_keys};
+use super::{invalid, millis, stored_key, stored_keys};
 use crate::error::Doing;
 use crate::session::Session;
 use crate::shape::{Rows, key_of};
@@ -148,20 +148,23 @@ pub(super) async fn hold(
     let segment = session.fetch_one(&sql, args).await.doing(doing)?;
     let sql = "select state from crossfade_runs where id = $1";
     let run = session.fetch_one(sql, args![request.run.get()]).await.doing(doing)?;
-    let running = match run {
-        Some(row) => run_state(&row.text(0))? == RunState::Running,
-        None => false,
-    };
-    if !running {
-        return Ok(Some(Batch::RunOver));
-    }
+    let run = run.map(|row| run_state(&row.text(0))).transpose()?;
     let cursor = request.segment.cursor.as_ref().map(|key| key.text().into_owned());
-    let held = segment.is_some_and(|row| {
+    let segment_held = segment.is_some_and(|row| {
         row.opt_text(0).as_deref() == Some(request.worker)
             && row.opt_text(1) == cursor
             && row.int(2) == 0
     });
-    Ok((!held).then_some(Batch::LeaseLost))
+    let stage = request.state.stage;
+    match batch_permit(BatchFacts { stage, run, segment_held }) {
+        BatchPermit::Write => Ok(None),
+        BatchPermit::RunOver => Ok(Some(Batch::RunOver)),
+        BatchPermit::SegmentLost => Ok(Some(Batch::LeaseLost)),
+        BatchPermit::WrongStage => {
+            let name = &request.state.definition.name;
+            Err(invalid(format!("backfill does not write in stage {stage}, and `{name}` is in it")))
+        }
+    }
 }
 
 /// What a batch adds to its segment.
