@@ -99,7 +99,8 @@ async fn a_write_is_read_committed_whatever_the_default() {
     let mut old = pool.begin_with("begin isolation level repeatable read").await.expect("begin");
     sqlx::query("select 1").execute(&mut *old).await.expect("a snapshot is taken");
     bench.go(Stage::DeleteOnly).await;
-    let enter = format!("select crossfade_enter('people', {}, 1, null, null)", state.epoch);
+    let enter =
+        format!("select crossfade_enter('crossfade_fence_people', {}, 1, null, null)", state.epoch);
     let entered = sqlx::query(AssertSqlSafe(enter)).execute(&mut *old).await;
     let error = entered.expect_err("the snapshot still shows the closed epoch as open");
     let code = error.as_database_error().and_then(|error| error.code());
@@ -237,4 +238,69 @@ async fn the_fence_is_one_for_every_search_path() {
     let error = operator.install().await.expect_err("a second set of control tables");
     assert_eq!(error.kind, StoreErrorKind::Invalid);
     test.drop().await;
+}
+
+/// The fence moves outside any transaction. A closer that fails after it leaves its epoch shut to
+/// writers and open in the table: they go on in the next epoch, and the closing is repeated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closer_that_failed_behind_the_fence_stops_nobody() {
+    let test = TestDatabase::create(Engine::Postgres, "half_closed").await;
+    let bench = Bench::new(test.open().await).await;
+    let app = bench.app(&Flags::forced::<&str>([])).await;
+    let migration = app.migration("people").expect("registered");
+    let old = bench.state().await.epoch;
+    bench.append(Stage::DeleteOnly).await;
+    let shut = old.next().get() * 2;
+    bench.sql(&format!("select setval('crossfade_fence_people', {shut})")).await;
+
+    assert!(enters(&bench, old.next()).await && !enters(&bench, old).await);
+    put(&migration, 1, "a").await.expect("written in the next epoch");
+    bench.db.close_epoch(&definition().name, old, WAIT).await.expect("closes");
+    assert!(!bench.state().await.previous_open);
+    put(&migration, 1, "b").await.expect("written");
+    test.drop().await;
+}
+
+/// Of two operators one may come to close an epoch long after the other has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_closer_opens_nothing_and_the_newest_epoch_stays_open() {
+    engines("late_closer", async |db, _| {
+        let bench = Bench::new(db).await;
+        let first = bench.state().await.epoch;
+        let newest = bench.go(Stage::DualWrite).await.epoch;
+        for epoch in [first, newest] {
+            bench.db.close_epoch(&definition().name, epoch, WAIT).await.expect("no harm");
+        }
+        for number in first.get()..newest.get() {
+            assert!(!enters(&bench, Epoch::new(number)).await, "epoch {number} is closed");
+        }
+        assert!(enters(&bench, newest).await);
+    })
+    .await;
+}
+
+/// A dump takes the tables as of its beginning and sequences as they stand when it comes to them.
+#[tokio::test(flavor = "multi_thread")]
+async fn init_mends_the_fence_of_a_restored_backup() {
+    let test = TestDatabase::create(Engine::Postgres, "restored").await;
+    let bench = Bench::new(test.open().await).await;
+    let epoch = bench.go(Stage::DeleteOnly).await.epoch;
+    bench.sql("select setval('crossfade_fence_people', 99)").await;
+    assert!(!enters(&bench, epoch).await);
+    let mended = bench.db.install().await.expect("init runs again");
+    assert_eq!(mended, ["fence of people, behind a restored backup"]);
+    assert!(enters(&bench, epoch).await);
+    assert!(!enters(&bench, Epoch::new(epoch.get() - 1)).await);
+    assert!(bench.db.install().await.expect("init runs again").is_empty());
+    test.drop().await;
+}
+
+async fn enters(bench: &Bench, epoch: Epoch) -> bool {
+    let (name, key) = (definition().name, 1i64.to_key());
+    match bench.db.enter(Entry { migration: &name, epoch, key: &key }, None).await {
+        Ok(tx) => bench.db.rollback(tx).await,
+        Err(EnterError::Closed) => return false,
+        Err(EnterError::Store(error)) => panic!("{error}"),
+    }
+    true
 }

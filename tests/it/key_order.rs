@@ -62,7 +62,7 @@ async fn without_the_key_lock_it_does() {
     let bench = Bench::new(test.open().await).await;
     bench
         .sql(
-            "create or replace function crossfade_enter(wanted text, wanted_epoch bigint, \
+            "create or replace function crossfade_enter(fence regclass, wanted_epoch bigint, \
              epoch_lock bigint, key_lock bigint, lock_ms bigint) returns void language plpgsql as $$ begin \
              perform pg_advisory_xact_lock_shared(epoch_lock); end $$",
         )

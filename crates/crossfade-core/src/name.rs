@@ -6,6 +6,9 @@ use std::str::FromStr;
 /// Longest identifier PostgreSQL keeps whole.
 const MAX_LENGTH: usize = 63;
 
+/// Longest migration name; `crossfade_fence_` stands before it.
+const MAX_MIGRATION: usize = MAX_LENGTH - "crossfade_fence_".len();
+
 /// A name that was refused, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not a valid {what}: {reason}")]
@@ -68,10 +71,18 @@ macro_rules! text_newtype {
 }
 
 text_newtype! {
-    /// Name of a migration: lower-case letters, digits and underscores, at most 63 bytes.
+    /// Name of a migration: lower-case letters, digits and underscores, at most 47 bytes, so that
+    /// the names of what belongs to it stay within an identifier's 63.
     ///
     /// It is not a table name, though the two are often alike.
-    MigrationName, |text| check("migration name", text, true)
+    MigrationName, |text| {
+        check("migration name", text, true)?;
+        if text.len() > MAX_MIGRATION {
+            let (name, reason) = (text.to_owned(), "it is longer than 47 bytes");
+            return Err(NameError { what: "migration name", name, reason });
+        }
+        Ok(())
+    }
 }
 
 text_newtype! {

@@ -34,6 +34,19 @@ impl Database {
         self.enter_bounded(migration, epoch, key, None).await
     }
 
+    /// The sequence whose value is the oldest epoch that is not closed, qualified.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn fence_sequence(&self, migration: &MigrationName) -> String {
+        // A migration name holds lower-case letters, digits and underscores.
+        format!("\"{}\".crossfade_fence_{migration}", self.inner.namespace.replace('"', "\"\""))
+    }
+
+    /// [`fence_sequence`](Self::fence_sequence) as a literal.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn fence_literal(&self, migration: &MigrationName) -> String {
+        format!("'{}'", self.fence_sequence(migration).replace('\'', "''"))
+    }
+
     /// [`enter_epoch`](Self::enter_epoch), with a bound on each wait for a lock.
     async fn enter_bounded(
         &self,
@@ -51,13 +64,12 @@ impl Database {
                 let key_lock = key.map_or("null".to_owned(), |key| {
                     key_lock_id(namespace, migration, key).to_string()
                 });
-                // A migration name holds letters, digits and underscores, so quoting is enough.
                 let lock_ms = lock_timeout.map_or("null".to_owned(), |timeout| {
                     timeout.as_millis().clamp(1, i32::MAX as u128).to_string()
                 });
+                let fence = self.fence_literal(migration);
                 let enter = format!(
-                    "select crossfade_enter\
-                     ('{migration}', {epoch}, {epoch_lock}, {key_lock}, {lock_ms})"
+                    "select crossfade_enter({fence}, {epoch}, {epoch_lock}, {key_lock}, {lock_ms})"
                 );
                 let named = &self.inner.name_isolation;
                 loop {
@@ -202,4 +214,96 @@ pub(crate) async fn announce(engine: Engine, session: &mut Session) -> Result<()
         session.execute(&sql, args![]).await.doing("failed to announce a change")?;
     }
     Ok(())
+}
+
+/// The value of the fence's sequence while `oldest` is open and, perhaps, the epoch after it.
+#[cfg(feature = "postgres")]
+const fn fence_value(oldest: Epoch, next_is_open: bool) -> i64 {
+    oldest.get() * 2 + next_is_open as i64
+}
+
+/// Makes the sequence that the fence reads, with `first` open. Every role may read it, as every
+/// role may call `crossfade_enter`.
+pub(crate) async fn create_fence(
+    database: &Database,
+    session: &mut Session,
+    migration: &MigrationName,
+    first: Epoch,
+) -> Result<(), StoreError> {
+    match database.engine() {
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            let fence = database.fence_sequence(migration);
+            let script = format!(
+                "create sequence {fence}; grant select on sequence {fence} to public; \
+                 select setval({}, {})",
+                database.fence_literal(migration),
+                fence_value(first, false)
+            );
+            session.run_script(&script).await.doing("failed to make the fence")
+        }
+        // The fence reads the table of epochs.
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let _ = (session, migration, first);
+            Ok(())
+        }
+    }
+}
+
+/// Moves the fence, at once and for good: to `oldest`, and the epoch after it where that is open.
+///
+/// Only two may do so. Who appends an epoch opens it beside the one before, under the migration's
+/// row lock; should that fail, nobody believes in the epoch. Who closes one holds its lock alone,
+/// and a later epoch is there for the writers to go on in.
+pub(crate) async fn move_fence(
+    database: &Database,
+    session: &mut Session,
+    migration: &MigrationName,
+    oldest: Epoch,
+    next_is_open: bool,
+) -> Result<(), StoreError> {
+    match database.engine() {
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            let sql = format!("select setval({}, $1)", database.fence_literal(migration));
+            let value = fence_value(oldest, next_is_open);
+            session.fetch(&sql, args![value]).await.doing("failed to move the fence")?;
+            Ok(())
+        }
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let _ = (session, migration, oldest, next_is_open);
+            Ok(())
+        }
+    }
+}
+
+/// Opens a fence again that a restored backup left shut: sequences are dumped as they stand, which
+/// may be after the snapshot of the tables. Returns whether it was.
+#[cfg(feature = "postgres")]
+pub(crate) async fn mend_fence(
+    database: &Database,
+    session: &mut Session,
+    migration: &MigrationName,
+) -> Result<bool, StoreError> {
+    let doing = "failed to mend the fence";
+    let (name, fence) = (migration.as_str(), database.fence_literal(migration));
+    let newest = "select max(epoch), min(epoch) filter (where closed_ms is null) \
+                  from crossfade_epochs where migration = $1";
+    let epochs = session.fetch_one(newest, args![name]).await.doing(doing)?;
+    let Some((newest, oldest)) = epochs.map(|row| (Epoch::new(row.int(0)), Epoch::new(row.int(1))))
+    else {
+        return Ok(false);
+    };
+    let value = format!("select pg_sequence_last_value({fence})");
+    let value = session.fetch_one(&value, args![]).await.doing(doing)?;
+    // The greatest that an append which failed leaves behind.
+    if value.is_some_and(|row| row.int(0) <= fence_value(newest, true)) {
+        return Ok(false);
+    }
+    let lock = epoch_lock_id(&database.inner.namespace, migration, oldest);
+    session.fetch("select pg_advisory_xact_lock($1)::text", args![lock]).await.doing(doing)?;
+    move_fence(database, session, migration, oldest, oldest < newest).await?;
+    Ok(true)
 }

@@ -8,7 +8,7 @@ use crossfade_store::{AuditEntry, EpochHolder, StageChange, StoreError, StoreErr
 use super::append_audit;
 use crate::definition_json::from_json;
 use crate::error::Doing;
-use crate::fence::announce;
+use crate::fence::{announce, move_fence};
 use crate::value::args;
 use crate::{Database, Engine};
 
@@ -59,6 +59,7 @@ pub(super) async fn append(
         engine.now_ms()
     );
     session.execute(&sql, args![name, epoch.get(), change.to.as_str()]).await.doing(doing)?;
+    move_fence(database, &mut session, change.migration, change.from_epoch, true).await?;
     let effects = stage_effects(change.from, change.to);
     if effects.voids_run {
         session
@@ -117,10 +118,16 @@ pub(super) async fn close(
     }
     let sql = format!(
         "update crossfade_epochs set closed_ms = {} \
-         where migration = $1 and epoch = $2 and closed_ms is null",
+         where migration = $1 and epoch = $2 and closed_ms is null and exists \
+         (select 1 from crossfade_epochs as later where later.migration = $1 and later.epoch > $2)",
         engine.now_ms()
     );
-    session.execute(&sql, args![migration.as_str(), epoch.get()]).await.doing(doing)?;
+    let closed =
+        session.execute(&sql, args![migration.as_str(), epoch.get()]).await.doing(doing)?;
+    // Whoever comes late to an epoch that is closed already must not move the fence back.
+    if closed > 0 {
+        move_fence(database, &mut session, migration, epoch.next(), false).await?;
+    }
     announce(engine, &mut session).await?;
     session.commit_or(doing).await
 }

@@ -10,7 +10,7 @@ use super::append_audit;
 use crate::Database;
 use crate::definition_json::{from_json, to_json};
 use crate::error::Doing;
-use crate::fence::announce;
+use crate::fence::{announce, create_fence};
 use crate::value::{Row, args};
 
 const READING: &str = "failed to read the control tables";
@@ -126,10 +126,12 @@ pub(super) async fn register(
     if inserted == 1 {
         let sql = format!(
             "insert into crossfade_epochs (migration, epoch, stage, opened_ms) \
-             values ($1, 1, $2, {})",
+             values ($1, $2, $3, {})",
             engine.now_ms()
         );
-        session.execute(&sql, args![name, Stage::Off.as_str()]).await.doing(doing)?;
+        let first = Epoch::new(1);
+        session.execute(&sql, args![name, first.get(), Stage::Off.as_str()]).await.doing(doing)?;
+        create_fence(database, &mut session, &definition.name, first).await?;
     } else {
         // Stage changes lock this row too. A statement that waits for a lock reads the other rows
         // as they were before it waited, so the stage is read in a second one.

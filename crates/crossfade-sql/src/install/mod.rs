@@ -3,6 +3,8 @@
 use crossfade_store::{StoreError, StoreErrorKind};
 
 use crate::error::Doing;
+#[cfg(feature = "postgres")]
+use crate::fence::mend_fence;
 use crate::session::Session;
 use crate::value::args;
 use crate::{Database, Engine};
@@ -93,6 +95,16 @@ pub(crate) async fn install(database: &Database) -> Result<Vec<String>, StoreErr
             engine.now_ms()
         );
         session.execute(&sql, args![version.number, version.name]).await.doing(doing)?;
+    }
+    #[cfg(feature = "postgres")]
+    if engine == Engine::Postgres {
+        let names = session.fetch("select name from crossfade_migrations order by name", args![]);
+        for row in names.await.doing(doing)? {
+            let Ok(name) = row.text(0).parse() else { continue };
+            if mend_fence(database, &mut session, &name).await? {
+                applied.push(format!("fence of {name}, behind a restored backup"));
+            }
+        }
     }
     session.commit_or(doing).await?;
     Ok(applied)
