@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossfade::{AnyPool, Database};
 use sqlx::{
     AssertSqlSafe, Connection as _,
-    postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
+    postgres::{PgConnectOptions, PgConnection},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tempfile::TempDir;
@@ -106,8 +106,9 @@ impl Place {
             }
             Kind::Postgres { options, schema } => {
                 let options = PgConnectOptions::clone(options).options([("search_path", schema)]);
-                let pool =
-                    PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+                let pool = Database::postgres_pool_options()
+                    .max_connections(CONNECTIONS)
+                    .acquire_timeout(PATIENCE);
                 let pool = pool.connect_with(options).await;
                 pool.map_err(|error| Failure::failed("failed to connect to PostgreSQL", &error))?
                     .into()
