@@ -14,6 +14,7 @@ mod key_order;
 mod key_types;
 mod lost;
 mod operators;
+mod protocol;
 mod quarantine;
 mod readme;
 mod register;

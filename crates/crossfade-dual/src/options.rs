@@ -14,6 +14,8 @@ pub struct Options {
     pub(crate) shadow_sample: f64,
     pub(crate) shadow_in_flight: usize,
     pub(crate) shadow_timeout: Duration,
+    #[cfg(feature = "mutants")]
+    pub(crate) trusts_leases: bool,
 }
 
 impl Default for Options {
@@ -26,6 +28,8 @@ impl Default for Options {
             shadow_sample: 0.01,
             shadow_in_flight: 64,
             shadow_timeout: Duration::from_secs(1),
+            #[cfg(feature = "mutants")]
+            trusts_leases: false,
         }
     }
 }
@@ -70,6 +74,22 @@ impl Options {
     #[must_use]
     pub fn shadow_in_flight(self, count: usize) -> Self {
         Self { shadow_in_flight: count, ..self }
+    }
+
+    /// Reads count whatever became of the lease meanwhile; for the test that shows what the look at
+    /// it is for.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn without_lease_check(self) -> Self {
+        Self { trusts_leases: true, ..self }
+    }
+
+    /// Whether a read looks, after its answer, if the lease held all along.
+    pub(crate) const fn checks_leases(&self) -> bool {
+        #[cfg(feature = "mutants")]
+        return !self.trusts_leases;
+        #[cfg(not(feature = "mutants"))]
+        true
     }
 
     /// How long a shadow comparison may take. Default: 1 s.

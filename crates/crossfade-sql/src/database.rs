@@ -82,6 +82,8 @@ pub(crate) enum Pool {
 #[derive(Clone)]
 pub struct Database {
     pub(crate) inner: Arc<Inner>,
+    #[cfg(feature = "mutants")]
+    pub(crate) without: Option<crate::mechanism::Mechanism>,
 }
 
 pub(crate) struct Inner {
@@ -219,6 +221,8 @@ impl Database {
         };
         let watcher = Watcher::new(&pool);
         Ok(Self {
+            #[cfg(feature = "mutants")]
+            without: None,
             inner: Arc::new(Inner {
                 pool,
                 namespace,

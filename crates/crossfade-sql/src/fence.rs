@@ -9,6 +9,7 @@ use crossfade_core::{Definition, Epoch, Key, MigrationName, epoch_lock_id, key_l
 use crossfade_store::{CommitError, EnterError, Entry, Failure, FencedStore, StoreError};
 
 use crate::error::{Doing, code, failure, failure_in_chain, store_error, words_in_chain};
+use crate::mechanism::Mechanism;
 use crate::session::Session;
 use crate::value::{Value, args};
 use crate::{Database, Engine, Tx};
@@ -68,9 +69,16 @@ impl Database {
                     timeout.as_millis().clamp(1, i32::MAX as u128).to_string()
                 });
                 let fence = self.fence_literal(migration);
-                let enter = format!(
-                    "select crossfade_enter({fence}, {epoch}, {epoch_lock}, {key_lock}, {lock_ms})"
-                );
+                let key_lock =
+                    if self.keeps(Mechanism::KeyLock) { key_lock } else { "null".to_owned() };
+                let enter = if self.keeps(Mechanism::FenceCheck) {
+                    format!(
+                        "select crossfade_enter\
+                         ({fence}, {epoch}, {epoch_lock}, {key_lock}, {lock_ms})"
+                    )
+                } else {
+                    format!("select pg_advisory_xact_lock_shared({epoch_lock})")
+                };
                 let named = &self.inner.name_isolation;
                 loop {
                     let naming = named.load(Ordering::Relaxed);
@@ -99,7 +107,7 @@ impl Database {
                     )
                     .await
                     .doing(doing)?;
-                if open.is_some() {
+                if open.is_some() || !self.keeps(Mechanism::FenceCheck) {
                     return Ok(session);
                 }
                 session.rollback().await;
@@ -129,6 +137,9 @@ impl FencedStore for Database {
         definition: &Definition,
         key: &Key,
     ) -> Result<(), StoreError> {
+        if !self.keeps(Mechanism::Removal) {
+            return Ok(());
+        }
         let shape = self.shape(&mut tx.session, definition).await?;
         let sql = format!("delete from {} where {}", shape.new.qualified, shape.new.key_equals(1));
         let values = key.parts().iter().map(|part| Value::from(part.as_str())).collect();
@@ -142,7 +153,7 @@ impl FencedStore for Database {
         entry: Entry<'_>,
         reason: &str,
     ) -> Result<(), StoreError> {
-        mark(self.engine(), &mut tx.session, entry, reason).await
+        mark(self, &mut tx.session, entry, reason).await
     }
 
     async fn release_from_quarantine(
@@ -189,11 +200,15 @@ impl FencedStore for Database {
 /// Marks a key; a later reason replaces an earlier one. Announces it, so that instances read the
 /// key from Legacy.
 pub(crate) async fn mark(
-    engine: Engine,
+    database: &Database,
     session: &mut Session,
     entry: Entry<'_>,
     reason: &str,
 ) -> Result<(), StoreError> {
+    if !database.keeps(Mechanism::Mark) {
+        return Ok(());
+    }
+    let engine = database.engine();
     let doing = "failed to put a key into quarantine";
     let sql = format!(
         "insert into crossfade_quarantine (migration, key, reason, epoch, marked_ms) \

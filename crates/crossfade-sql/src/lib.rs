@@ -13,6 +13,7 @@ mod dialect;
 mod error;
 mod fence;
 mod install;
+mod mechanism;
 mod reconcile;
 mod rule_sets;
 mod schema;
@@ -25,6 +26,8 @@ mod value;
 
 pub use database::{AnyPool, Database, Engine};
 pub use db::{Conn, Db};
+#[cfg(feature = "mutants")]
+pub use mechanism::Mechanism;
 #[cfg(feature = "postgres")]
 pub use tracked::PgConn;
 pub use tx::{Tx, WrongEngine};

@@ -9,6 +9,7 @@ use super::append_audit;
 use crate::definition_json::from_json;
 use crate::error::Doing;
 use crate::fence::{announce, move_fence};
+use crate::mechanism::Mechanism;
 use crate::value::args;
 use crate::{Database, Engine};
 
@@ -40,7 +41,7 @@ pub(super) async fn append(
     let stored = stored.map(|row| from_json(&row.text(0))).transpose()?;
     let conflict = if newest != (change.from_epoch.get(), change.from.as_str().to_owned()) {
         Some(format!("migration `{name}` went to `{}` in the meantime", newest.1))
-    } else if rows.len() > 1 {
+    } else if rows.len() > 1 && database.keeps(Mechanism::AdjacentEpochs) {
         Some(format!("the epoch before {} is still open", newest.0))
     } else if !stored.is_some_and(|stored| stored.moves_like(change.definition)) {
         Some(format!("the definition of migration `{name}` was replaced in the meantime"))
@@ -61,7 +62,7 @@ pub(super) async fn append(
     session.execute(&sql, args![name, epoch.get(), change.to.as_str()]).await.doing(doing)?;
     move_fence(database, &mut session, change.migration, change.from_epoch, true).await?;
     let effects = stage_effects(change.from, change.to);
-    if effects.voids_run {
+    if effects.voids_run && database.keeps(Mechanism::VoidedRun) {
         session
             .execute(
                 "update crossfade_runs set state = 'void' \
@@ -71,7 +72,7 @@ pub(super) async fn append(
             .await
             .doing(doing)?;
     }
-    if effects.clears_marks {
+    if effects.clears_marks || !database.keeps(Mechanism::MarksKept) {
         let sql = "delete from crossfade_quarantine where migration = $1";
         session.execute(sql, args![name]).await.doing(doing)?;
     }
@@ -100,6 +101,8 @@ pub(super) async fn close(
     let engine = database.engine();
     let mut session = database.begin().await.doing(doing)?;
     match engine {
+        #[cfg(feature = "postgres")]
+        Engine::Postgres if !database.keeps(Mechanism::CloserLock) => {}
         #[cfg(feature = "postgres")]
         Engine::Postgres => {
             let limit = format!("set local lock_timeout = {}", lock_timeout.as_millis().max(1));

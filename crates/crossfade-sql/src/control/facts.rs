@@ -8,6 +8,7 @@ use crossfade_core::{
 use crossfade_store::{StoreError, StoreErrorKind};
 
 use crate::error::Doing;
+use crate::mechanism::Mechanism;
 use crate::schema::TableFacts;
 use crate::session::Session;
 use crate::value::args;
@@ -57,7 +58,7 @@ pub(super) async fn gather(
         quarantined: u64::try_from(row.int(3)).unwrap_or_default(),
         journaled: 0,
         flag: None,
-        instances: instances(&mut session, state, now_ms).await?,
+        instances: instances(database, &mut session, state, now_ms).await?,
         legacy_quiet_for: legacy_quiet_for(engine, &mut session, state, now_ms).await?,
         approval: Approval::default(),
     })
@@ -99,6 +100,7 @@ async fn parity(session: &mut Session, name: &str) -> Result<Option<Parity>, Sto
 }
 
 async fn instances(
+    database: &Database,
     session: &mut Session,
     state: &MigrationState,
     now_ms: i64,
@@ -115,7 +117,11 @@ async fn instances(
         .iter()
         .map(|row| InstanceFacts {
             id: row.text(0),
-            acknowledged: Epoch::new(row.int(1)),
+            acknowledged: if database.keeps(Mechanism::Acknowledgement) {
+                Epoch::new(row.int(1))
+            } else {
+                Epoch::new(i64::MAX)
+            },
             capable_of: row.text(2).parse().unwrap_or(Stage::Off),
             read_legacy: row.opt_int(3).is_some_and(|epoch| epoch >= state.epoch.get()),
         })

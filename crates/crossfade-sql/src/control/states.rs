@@ -11,6 +11,7 @@ use crate::Database;
 use crate::definition_json::{from_json, to_json};
 use crate::error::Doing;
 use crate::fence::{announce, create_fence};
+use crate::mechanism::Mechanism;
 use crate::value::{Row, args};
 
 const READING: &str = "failed to read the control tables";
@@ -41,7 +42,13 @@ pub(super) async fn load(
     let mut states = BTreeMap::new();
     for row in rows {
         match state_of(&row) {
-            Ok(state) => drop(states.insert(row.text(0), state)),
+            Ok(mut state) => {
+                state.previous_open &= database.keeps(Mechanism::EpochPredicate);
+                if state.stage == Stage::RampDown && !database.keeps(Mechanism::Base) {
+                    state.stage = Stage::Live;
+                }
+                states.insert(row.text(0), state);
+            }
             Err(error) if name.is_some() => return Err(error),
             Err(error) => {
                 let cause = error.source().map(ToString::to_string);
@@ -60,7 +67,8 @@ pub(super) async fn load(
         .await
         .doing(READING)?;
     for row in marks {
-        if let Some(state) = states.get_mut(&row.text(0)) {
+        let state = states.get_mut(&row.text(0));
+        if let Some(state) = state.filter(|_| database.keeps(Mechanism::MarkedRead)) {
             state.quarantined.insert(row.text(1));
         }
     }

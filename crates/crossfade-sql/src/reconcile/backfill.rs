@@ -12,6 +12,7 @@ use super::{LOCKS, invalid};
 use crate::Database;
 use crate::error::{Doing, store_error};
 use crate::fence::mark;
+use crate::mechanism::Mechanism;
 use crate::schema::bound;
 use crate::session::Session;
 use crate::shape::{Rows, Shape, key_of};
@@ -57,6 +58,12 @@ async fn attempt(database: &Database, request: &BatchRequest<'_>) -> Result<Atte
     };
     let found = find(&mut session, &shape, request).await?;
     let mut inserted = 0;
+    if !database.keeps(Mechanism::CursorWithRows) {
+        let step = Step { cursor: &found.cursor, read: found.rows, inserted, done: found.done };
+        save(&mut session, database.engine(), request, step).await?;
+        session.commit_or(DOING).await?;
+        session = database.begin().await.doing(DOING)?;
+    }
     if found.rows > 0 {
         let rows = match found.rows {
             // Named by its key, so that what New says is about no other row.
@@ -65,7 +72,10 @@ async fn attempt(database: &Database, request: &BatchRequest<'_>) -> Result<Atte
                 Rows::Between { after: request.segment.cursor.as_ref(), upto: Some(&found.cursor) }
             }
         };
-        let insert = shape.insert_absent(rows);
+        let mut insert = shape.insert_absent(rows);
+        if !database.keeps(Mechanism::SourceLock) {
+            insert.text = insert.text.replace(database.engine().for_share(), "");
+        }
         match session.execute(&insert.text, insert.args).await {
             Ok(count) => inserted = count,
             Err(error) => {
@@ -111,7 +121,7 @@ async fn single(
             }
         }
         if inserted.is_none() {
-            mark(database.engine(), &mut session, entry, &reason).await?;
+            mark(database, &mut session, entry, &reason).await?;
         }
         let step = Step {
             cursor: &found.cursor,
@@ -190,7 +200,7 @@ async fn begin(
     let mut session = database.enter_epoch(&definition.name, request.state.epoch, key).await?;
     bound(&mut session, database.engine(), LOCKS).await.doing(DOING)?;
     let shape = database.shape(&mut session, definition).await?;
-    if let Some(batch) = hold(&mut session, database.engine(), request).await? {
+    if let Some(batch) = hold(&mut session, database, request).await? {
         session.rollback().await;
         return Ok(Begun::Over(batch));
     }

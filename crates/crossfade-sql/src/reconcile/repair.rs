@@ -48,7 +48,7 @@ pub(super) async fn repair(
         }
         match &reason {
             Some(reason) => {
-                mark(database.engine(), &mut session, entry, reason).await?;
+                mark(database, &mut session, entry, reason).await?;
             }
             None => release(database, &mut session, entry).await?,
         }

@@ -8,6 +8,7 @@ use crossfade_store::{EnterError, Run, RunProgress, StoreError};
 use super::{invalid, stored_keys};
 use crate::error::Doing;
 use crate::fence::announce;
+use crate::mechanism::Mechanism;
 use crate::session::Session;
 use crate::shape::key_of;
 use crate::value::{Row, args};
@@ -37,7 +38,7 @@ pub(super) async fn open(database: &Database, state: &MigrationState) -> Result<
         believed: state.epoch,
         stage: state.stage,
         newest: open.last().map_or(state.epoch, |epoch| Epoch::new(*epoch)),
-        previous_open: open.len() > 1,
+        previous_open: open.len() > 1 && database.keeps(Mechanism::Barrier),
         run_exists: existing.is_some(),
     };
     match opening(facts) {
@@ -91,7 +92,11 @@ pub(super) async fn finish(
     let unfinished = "select count(*) from crossfade_segments where run_id = $1 and done = 0";
     let unfinished = session.fetch_one(unfinished, args![run.id.get()]).await.doing(doing)?;
     let unfinished = unfinished.map_or(0, |row| row.int(0).unsigned_abs());
-    let after = after_segments(locked.state, locked.is_cut(), unfinished);
+    let after = if database.keeps(Mechanism::LastSegment) {
+        after_segments(locked.state, locked.is_cut(), unfinished)
+    } else {
+        RunState::Done
+    };
     if after == locked.state {
         session.rollback().await;
         return Ok(after == RunState::Done);

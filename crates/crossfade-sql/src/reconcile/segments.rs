@@ -8,6 +8,7 @@ use crossfade_store::{Batch, BatchRequest, Run, Segment, StoreError};
 use super::runs::{lock, run_state};
 use super::{invalid, millis, stored_key, stored_keys};
 use crate::error::Doing;
+use crate::mechanism::Mechanism;
 use crate::session::Session;
 use crate::shape::{Rows, key_of};
 use crate::value::args;
@@ -135,20 +136,23 @@ pub(super) async fn release(
 /// closes the epoch afterwards, and that waits for this transaction.
 pub(super) async fn hold(
     session: &mut Session,
-    engine: Engine,
+    database: &Database,
     request: &BatchRequest<'_>,
 ) -> Result<Option<Batch>, StoreError> {
     let doing = "failed to lock a segment";
     let sql = format!(
         "select worker, cursor_key, done from crossfade_segments \
          where run_id = $1 and number = $2{}",
-        engine.for_update()
+        database.engine().for_update()
     );
     let args = args![request.run.get(), request.segment.number];
     let segment = session.fetch_one(&sql, args).await.doing(doing)?;
     let sql = "select state from crossfade_runs where id = $1";
     let run = session.fetch_one(sql, args![request.run.get()]).await.doing(doing)?;
-    let run = run.map(|row| run_state(&row.text(0))).transpose()?;
+    let mut run = run.map(|row| run_state(&row.text(0))).transpose()?;
+    if !database.keeps(Mechanism::RunCheck) {
+        run = Some(RunState::Running);
+    }
     let cursor = request.segment.cursor.as_ref().map(|key| key.text().into_owned());
     let segment_held = segment.is_some_and(|row| {
         row.opt_text(0).as_deref() == Some(request.worker)

@@ -1,0 +1,67 @@
+//! The mechanisms that the protocol rests on, by name, so that a test can take one out and see
+//! what it is for.
+//!
+//! Only the feature `mutants`, which this project's own tests ask for, makes that possible. Without
+//! it every mechanism is in place, and the question is answered while compiling.
+
+use crate::Database;
+
+/// A mechanism of the protocol; `docs/protocol.md` says what each is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "mutants"), allow(unreachable_pub, dead_code))]
+pub enum Mechanism {
+    /// A write looks whether its epoch is open, behind the epoch's lock.
+    FenceCheck,
+    /// A write holds the lock of its key.
+    KeyLock,
+    /// An epoch is closed under its lock alone.
+    CloserLock,
+    /// At most two adjacent epochs are open.
+    AdjacentEpochs,
+    /// A run begins once its epoch is the only one open.
+    Barrier,
+    /// Leaving `dual_write` voids the run.
+    VoidedRun,
+    /// A batch writes for a running run only.
+    RunCheck,
+    /// A batch locks the Legacy rows it copies.
+    SourceLock,
+    /// Rows and cursor are saved in one transaction.
+    CursorWithRows,
+    /// A run ends with its last segment.
+    LastSegment,
+    /// In `delete_only` a write removes New's row.
+    Removal,
+    /// A key that New refuses is marked in the transaction that writes Legacy.
+    Mark,
+    /// Marks outlive every stage change but the one that found New empty.
+    MarksKept,
+    /// A marked key is read from Legacy.
+    MarkedRead,
+    /// New is read only once the epoch before `live` is closed.
+    EpochPredicate,
+    /// In `ramp_down` New is the base of changes.
+    Base,
+    /// A gate waits for what live instances have acknowledged.
+    Acknowledgement,
+}
+
+impl Database {
+    /// The same database without one mechanism.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn without(&self, mechanism: Mechanism) -> Self {
+        Self { without: Some(mechanism), ..self.clone() }
+    }
+
+    #[cfg(feature = "mutants")]
+    pub(crate) fn keeps(&self, mechanism: Mechanism) -> bool {
+        self.without != Some(mechanism)
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    #[expect(clippy::unused_self, reason = "with the feature it asks the database")]
+    pub(crate) const fn keeps(&self, _: Mechanism) -> bool {
+        true
+    }
+}

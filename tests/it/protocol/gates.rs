@@ -1,0 +1,172 @@
+//! What gates are for: the same stage change asked for, and made without asking.
+
+use std::time::Duration;
+
+use crossfade::{Engine, Options, Side, Stage};
+use crossfade_control::{
+    Advance, AdvanceError, FlagChange, FlagEdit, NewRows, Patience, Stores, advance, change_flag,
+};
+use crossfade_core::Approval;
+use crossfade_reconcile::{VerifyHooks, VerifySettings, cancellation, verify};
+use crossfade_sql::Mechanism;
+use crossfade_store::ControlStore;
+
+use super::process::Process;
+use super::scene::{Scene, delete, put};
+use super::{EVERYWHERE, Outcome, tell, told};
+use crate::support::{definition, eventually};
+
+/// Whether a stage change is asked for, or made regardless.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Gate {
+    Asked,
+    Passed,
+}
+
+/// Tells a story on each engine: it must end well where gates are asked, and badly where not.
+async fn gated<S: AsyncFn(&Scene, Gate) -> Outcome>(story: S) {
+    for engine in Engine::ALL {
+        let asked = async |scene: &Scene| story(scene, Gate::Asked).await;
+        let asked = tell(*engine, None, &asked).await;
+        assert!(matches!(asked, Outcome::Held), "{engine}: {asked:?}");
+        let passed = async |scene: &Scene| story(scene, Gate::Passed).await;
+        let passed = tell(*engine, None, &passed).await;
+        assert!(matches!(passed, Outcome::Broken(_)), "{engine}: the story shows nothing");
+    }
+}
+
+/// From `off` straight to `dual_write`: a delete that knows nothing of New leaves its row there.
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_only_is_not_skipped() {
+    gated(async |scene: &Scene, gate| {
+        let off = scene.bench.state().await.epoch;
+        if gate == Gate::Asked {
+            let refused = scene.advance(Stage::DualWrite).await;
+            assert!(matches!(refused, Err(AdvanceError::Illegal(_))), "{refused:?}");
+            return Outcome::Held;
+        }
+        let dual_write = scene.bench.append(Stage::DualWrite).await.epoch;
+        scene.put_both(dual_write, 1, "here").await;
+        let tx = scene.enter_open(off, 1).await;
+        let tx = delete(tx, Side::Legacy, 1).await;
+        scene.commit(tx).await;
+        scene.close(off).await;
+        scene.copy().await;
+        scene.compare().await
+    })
+    .await;
+}
+
+/// A second try over what the first left on New.
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_only_begins_with_an_empty_new() {
+    gated(async |scene: &Scene, gate| {
+        scene.put_legacy(1, "old").await;
+        scene.go(Stage::DualWrite).await;
+        scene.copy().await;
+        let off = scene.go(Stage::Off).await;
+        let tx = scene.enter_open(off, 1).await;
+        let tx = put(tx, Side::Legacy, 1, "new").await;
+        scene.commit(tx).await;
+        if gate == Gate::Asked {
+            let refused = scene.advance(Stage::DeleteOnly).await;
+            assert!(matches!(refused, Err(AdvanceError::Refused { .. })), "{refused:?}");
+            return Outcome::Held;
+        }
+        scene.go(Stage::DualWrite).await;
+        scene.copy().await;
+        scene.compare().await
+    })
+    .await;
+}
+
+/// Reads of New before New has the rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn live_begins_with_parity() {
+    gated(async |scene: &Scene, gate| {
+        scene.put_legacy(1, "row").await;
+        scene.go(Stage::DualWrite).await;
+        if gate == Gate::Asked {
+            let refused = scene.advance(Stage::Live).await;
+            assert!(matches!(refused, Err(AdvanceError::Refused { .. })), "{refused:?}");
+            return Outcome::Held;
+        }
+        scene.go(Stage::Live).await;
+        let reader = Process::start(scene, true, Options::default()).await;
+        Scene::judge(reader.read().await.as_deref(), "row")
+    })
+    .await;
+}
+
+/// A process still believes in `live`, and its lease is good, when `complete` begins to leave
+/// Legacy behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn complete_waits_for_every_live_instance() {
+    told(Mechanism::Acknowledgement, EVERYWHERE, async |scene: &Scene| {
+        scene.put_legacy(1, "old").await;
+        scene.go(Stage::DualWrite).await;
+        scene.copy().await;
+        let live = scene.go(Stage::Live).await;
+        scene.flag_on().await;
+        scene.verify().await;
+        let long = Options::default().lease(Duration::from_secs(600));
+        let behind = Process::start(scene, false, long).await;
+        eventually("it has acknowledged `live`", async || {
+            // Its background tasks run beside whatever it is asked for.
+            behind.ask(|inside| drop(inside.runtime.block_on(inside.bench.state()))).await;
+            let instances = scene.bench.db.instances(&definition().name).await.expect("instances");
+            instances.iter().any(|instance| instance.acknowledged >= live)
+        })
+        .await;
+        scene.advance(Stage::RampDown).await.expect("the gate is open");
+        match scene.advance(Stage::Complete).await {
+            Err(AdvanceError::Refused { refusals, .. }) => {
+                assert!(refusals.iter().all(|refusal| refusal.passes_with_time), "{refusals:?}");
+                return Outcome::Held;
+            }
+            advanced => advanced.expect("the gate is open"),
+        }
+        let complete = scene.bench.state().await.epoch;
+        let tx = scene.enter_open(complete, 1).await;
+        let tx = put(tx, Side::New, 1, "new").await;
+        scene.commit(tx).await;
+        Scene::judge(behind.read().await.as_deref(), "new")
+    })
+    .await;
+}
+
+impl Scene {
+    /// Asks the gate, and goes on where it is open.
+    async fn advance(&self, to: Stage) -> Result<(), AdvanceError> {
+        let name = definition().name;
+        let request = Advance {
+            migration: &name,
+            to,
+            actor: "test",
+            reason: "",
+            approval: Approval {
+                approved_by: Some("test".to_owned()),
+                accepted_loss: Some(name.to_string()),
+            },
+            new_rows: NewRows::Keep,
+            patience: Patience { acknowledgements: Duration::ZERO, ..Patience::default() },
+        };
+        advance(Stores::of(&self.bench.db), &request).await.map(drop)
+    }
+
+    async fn flag_on(&self) {
+        let flag = &definition().read_flag;
+        for edit in [FlagEdit::Ensure, FlagEdit::On] {
+            let change = FlagChange { flag, edit, actor: "test", reason: "" };
+            change_flag(Stores::of(&self.bench.db), change).await.expect("changed");
+        }
+    }
+
+    async fn verify(&self) {
+        let (_canceller, cancel) = cancellation();
+        let (db, name) = (&self.bench.db, definition().name);
+        let hooks = VerifyHooks { progress: &|_| {}, cancel };
+        let report = verify(db, db, &name, VerifySettings::default(), hooks).await;
+        report.expect("verified");
+    }
+}
