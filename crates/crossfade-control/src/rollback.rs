@@ -1,7 +1,7 @@
 //! Putting every read back on Legacy.
 
 use crossfade_core::{
-    Approval, FlagKey, IllegalTransition, MigrationName, MigrationState, Stage, direction,
+    Approval, FlagKey, IllegalTransition, MigrationName, MigrationState, Stage, rollback_stage,
 };
 use crossfade_rules::RuleSet;
 use crossfade_store::StoreError;
@@ -91,15 +91,10 @@ pub async fn rollback(
     patience: Patience,
 ) -> Result<RolledBack, RollbackError> {
     let state = stores.control.migration(migration).await?;
-    if state.stage >= Stage::Complete {
-        direction(state.stage, Stage::Live).map_err(RollbackError::TooLate)?;
-    }
+    let to = rollback_stage(state.stage, state.previous_open).map_err(RollbackError::TooLate)?;
     let flag = turn_off(stores, &state, actor, reason).await?;
-    // In `live` an epoch left open is that of a stage change, perhaps of this very rollback.
-    let to = match state.stage {
-        Stage::RampDown => Stage::Live,
-        Stage::Live if state.previous_open => Stage::Live,
-        stage => return Ok(RolledBack { flag, left: None, stage }),
+    let Some(to) = to else {
+        return Ok(RolledBack { flag, left: None, stage: state.stage });
     };
     let request = Advance {
         migration,

@@ -23,10 +23,12 @@ pub use gate::{Approval, Facts, FlagFacts, InstanceFacts, Parity, Refusal, RunFa
 pub use key::{Key, ToKey};
 pub use lock_id::{epoch_lock_id, key_lock_id, script_lock_id};
 pub use name::{FlagKey, Identifier, MigrationName, NameError, TableName};
-pub use plan::{NewWrite, ReadFacts, ReadPlan, WritePlan, read_plan, write_plan};
+pub use plan::{NewWrite, ReadFacts, ReadPlan, WritePlan, answer_counts, read_plan, write_plan};
 pub use run::{
     BatchFacts, BatchPermit, Opening, OpeningFacts, after_segments, batch_permit, opening,
 };
 pub use stage::{Side, Stage, UnknownStage};
 pub use state::{Epoch, MigrationState, RunId, RunState};
-pub use transition::{Direction, IllegalTransition, StageEffects, direction, stage_effects};
+pub use transition::{
+    Direction, IllegalTransition, StageEffects, direction, rollback_stage, stage_effects,
+};

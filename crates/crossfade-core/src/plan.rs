@@ -113,9 +113,24 @@ pub fn read_plan(facts: ReadFacts) -> ReadPlan {
     }
 }
 
+/// Whether the answer of a read counts: the instance held its lease when the read began, and the
+/// same one, without a gap, when it ended. Else the fleet may have gone on by several stages.
+#[must_use]
+pub fn answer_counts<L: PartialEq>(begun: Option<L>, ended: Option<L>) -> bool {
+    begun.is_some() && begun == ended
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_counts_under_one_lease() {
+        assert!(answer_counts(Some(1), Some(1)));
+        for (begun, ended) in [(None, Some(1)), (Some(1), None), (Some(1), Some(2)), (None, None)] {
+            assert!(!answer_counts(begun, ended), "{begun:?}, {ended:?}");
+        }
+    }
 
     #[test]
     fn writes_by_stage() {

@@ -111,6 +111,19 @@ impl Stage {
     pub const fn reconciles(self) -> bool {
         matches!(self, Self::DualWrite | Self::Live)
     }
+
+    /// Whether a verification means something: both sides are written in full in this stage, or
+    /// are about to be made equal.
+    #[must_use]
+    pub const fn compares(self) -> bool {
+        matches!(self, Self::DualWrite | Self::Live | Self::RampDown)
+    }
+
+    /// Whether New may be emptied: nobody writes it or relies on its rows.
+    #[must_use]
+    pub const fn may_empty_new(self) -> bool {
+        matches!(self, Self::Off)
+    }
 }
 
 impl fmt::Display for Stage {

@@ -65,6 +65,27 @@ pub fn direction(from: Stage, to: Stage) -> Result<Direction, IllegalTransition>
     }
 }
 
+/// The stage that an emergency rollback goes to once the read flag is off; `None` where the flag is
+/// all there is to do.
+///
+/// In `live` an epoch left open is that of a stage change, perhaps of a rollback cut short, which
+/// is then finished.
+///
+/// # Errors
+///
+/// [`IllegalTransition`] from `complete` on: writes have gone to New alone.
+pub fn rollback_stage(
+    stage: Stage,
+    previous_open: bool,
+) -> Result<Option<Stage>, IllegalTransition> {
+    match stage {
+        Stage::Off | Stage::DeleteOnly | Stage::DualWrite => Ok(None),
+        Stage::Live => Ok(previous_open.then_some(Stage::Live)),
+        Stage::RampDown => Ok(Some(Stage::Live)),
+        Stage::Complete | Stage::Contracted => direction(stage, Stage::Live).map(|_| None),
+    }
+}
+
 /// What a stage change does beside appending its epoch, in the same transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StageEffects {
@@ -86,6 +107,34 @@ pub fn stage_effects(from: Stage, to: Stage) -> StageEffects {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rollback_goes_to_live_at_most() {
+        for stage in Stage::ALL {
+            for open in [false, true] {
+                let to = rollback_stage(stage, open);
+                match stage {
+                    Stage::RampDown => assert_eq!(to, Ok(Some(Stage::Live))),
+                    Stage::Live => assert_eq!(to, Ok(open.then_some(Stage::Live))),
+                    Stage::Complete | Stage::Contracted => assert!(to.is_err()),
+                    _ => assert_eq!(to, Ok(None)),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_ends_where_new_may_fall_behind_and_marks_where_new_is_empty() {
+        for from in Stage::ALL {
+            for to in Stage::ALL {
+                let effects = stage_effects(from, to);
+                let back = (from, to) == (Stage::DualWrite, Stage::DeleteOnly);
+                assert_eq!(effects.voids_run, back, "{from} -> {to}");
+                let anew = (from, to) == (Stage::Off, Stage::DeleteOnly);
+                assert_eq!(effects.clears_marks, anew, "{from} -> {to}");
+            }
+        }
+    }
 
     #[test]
     fn only_neighbours_and_only_safe_ways_back() {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossfade_core::{ReadFacts, ReadPlan, Side, ToKey, read_plan};
+use crossfade_core::{ReadFacts, ReadPlan, Side, ToKey, answer_counts, read_plan};
 use crossfade_store::Failure;
 
 use crate::shared::Snapshot;
@@ -109,8 +109,8 @@ impl<S: RequestStore> Migration<S> {
                 let snapshot = self.shared.snapshot();
                 let plan = self.plan(&snapshot, user, sampled);
                 let answer = self.answer(&snapshot, plan, legacy, new).await;
-                let held = self.shared.lease() == lease || !self.core.options.checks_leases();
-                if lease.is_some() && held {
+                let counts = answer_counts(lease, self.shared.lease());
+                if counts || !self.core.options.checks_leases() {
                     let again = lost < LOST_TRIES && begun.elapsed() < LOST_WITHIN;
                     if again && self.lost_its_connection(&answer) {
                         lost += 1;

@@ -193,7 +193,7 @@ pub async fn verify(
     let started = Instant::now();
     let state = control.migration(migration).await?;
     let stage = state.stage;
-    if !is_verified(stage) {
+    if !stage.compares() {
         return Err(VerifyError::WrongStage { migration: migration.clone(), stage });
     }
     if settings.mode == VerifyMode::Repair && !stage.reconciles() {
@@ -228,7 +228,7 @@ pub async fn verify(
         return Ok(report);
     }
     let same_run = run.is_none() || newest_run(store, &now).await? == run;
-    if !is_verified(now.stage) || !same_run {
+    if !now.stage.compares() || !same_run {
         return Err(VerifyError::StageLeft { stage: now.stage });
     }
     let verification = Verification {
@@ -241,11 +241,6 @@ pub async fn verify(
     };
     retrying(|| store.record_verification(&now, verification)).await?;
     Ok(report)
-}
-
-/// Whether both sides are written in full, or are about to be made equal.
-fn is_verified(stage: Stage) -> bool {
-    (Stage::DualWrite..=Stage::RampDown).contains(&stage)
 }
 
 async fn newest_run(

@@ -41,7 +41,9 @@ pub(super) async fn truncate_new(
                   order by epoch desc limit 1";
     let row = session.fetch_one(newest, args![definition.name.as_str()]).await.doing(doing)?;
     let stage = row.map(|row| row.text(0));
-    if stage.as_deref() != Some(Stage::Off.as_str()) {
+    let may =
+        stage.as_deref().and_then(|stage| stage.parse().ok()).is_some_and(Stage::may_empty_new);
+    if !may {
         return Err(StoreError::new(
             StoreErrorKind::Invalid,
             format!(
