@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::options::Omission;
 use crate::shadow::Shadows;
 use crate::shared::{Gap, Shared};
 use crate::{Migration, Options, clock, follow};
@@ -192,6 +193,11 @@ impl<S: RequestStore> Core<S> {
         renewed
     }
 
+    async fn look_up_in_turn(&self, shared: &Shared) -> Result<(), StoreError> {
+        let _ordered = self.looking.lock().await;
+        self.look_up_one(shared).await
+    }
+
     async fn look_up_one(&self, shared: &Shared) -> Result<(), StoreError> {
         let state = self.store.migration(&shared.snapshot().definition.name).await?;
         if self.take_in(state) {
@@ -227,7 +233,15 @@ impl<S: RequestStore> Core<S> {
     /// instance. So the lease only counts again once the stage was looked up behind the gap.
     async fn renew_one(&self, shared: &Shared) -> Result<(), StoreError> {
         let asked_ms = clock::now_ms();
-        let acknowledged = shared.acknowledged();
+        let early = !self.options.keeps(Omission::LookUpLast);
+        if early {
+            self.look_up_in_turn(shared).await?;
+        }
+        let acknowledged = if self.options.keeps(Omission::Drain) {
+            shared.acknowledged()
+        } else {
+            shared.snapshot().epoch
+        };
         let beat = Heartbeat {
             instance: &self.id,
             version: &self.options.version,
@@ -239,9 +253,8 @@ impl<S: RequestStore> Core<S> {
         self.store.heartbeat(beat).await?;
         shared.told.store(acknowledged.get(), Ordering::Release);
         let gap = if shared.lease().is_none() { Gap::Lapsed } else { Gap::None };
-        if gap == Gap::Lapsed {
-            let _ordered = self.looking.lock().await;
-            self.look_up_one(shared).await?;
+        if gap == Gap::Lapsed && !early && self.options.keeps(Omission::LookUp) {
+            self.look_up_in_turn(shared).await?;
         }
         // A tenth is left for clocks that run apart.
         let ends_ms = asked_ms + clock::ms(self.options.lease) * 9 / 10;

@@ -20,5 +20,7 @@ mod writer;
 pub use error::{ReadError, WriteError};
 pub use instance::{Instance, RequestStore};
 pub use migration::Migration;
+#[cfg(feature = "mutants")]
+pub use options::Omission;
 pub use options::Options;
 pub use shadow::ShadowStats;

@@ -4,6 +4,22 @@ use std::time::Duration;
 
 use crossfade_core::Backoff;
 
+/// Something that an instance does for the protocol's sake.
+///
+/// Only the feature `mutants`, which this project's own tests ask for, can have it omitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "mutants"), allow(unreachable_pub))]
+pub enum Omission {
+    /// A read looks, after its answer, if the lease held all along.
+    LeaseCheck,
+    /// A lapsed lease counts again only once the stage was looked up.
+    LookUp,
+    /// That look-up comes after the heartbeat that renews the lease.
+    LookUpLast,
+    /// An epoch is acknowledged once no operation holds an earlier one.
+    Drain,
+}
+
 /// Options of an instance.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -15,7 +31,7 @@ pub struct Options {
     pub(crate) shadow_in_flight: usize,
     pub(crate) shadow_timeout: Duration,
     #[cfg(feature = "mutants")]
-    pub(crate) trusts_leases: bool,
+    pub(crate) omission: Option<Omission>,
 }
 
 impl Default for Options {
@@ -29,7 +45,7 @@ impl Default for Options {
             shadow_in_flight: 64,
             shadow_timeout: Duration::from_secs(1),
             #[cfg(feature = "mutants")]
-            trusts_leases: false,
+            omission: None,
         }
     }
 }
@@ -76,19 +92,21 @@ impl Options {
         Self { shadow_in_flight: count, ..self }
     }
 
-    /// Reads count whatever became of the lease meanwhile; for the test that shows what the look at
-    /// it is for.
+    /// An instance that omits something; for the tests that show what it is for.
     #[cfg(feature = "mutants")]
     #[must_use]
-    pub fn without_lease_check(self) -> Self {
-        Self { trusts_leases: true, ..self }
+    pub fn omitting(self, omission: Omission) -> Self {
+        Self { omission: Some(omission), ..self }
     }
 
-    /// Whether a read looks, after its answer, if the lease held all along.
-    pub(crate) const fn checks_leases(&self) -> bool {
-        #[cfg(feature = "mutants")]
-        return !self.trusts_leases;
-        #[cfg(not(feature = "mutants"))]
+    #[cfg(feature = "mutants")]
+    pub(crate) fn keeps(&self, omission: Omission) -> bool {
+        self.omission != Some(omission)
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    #[expect(clippy::unused_self, reason = "with the feature it asks the options")]
+    pub(crate) const fn keeps(&self, _: Omission) -> bool {
         true
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossfade_core::{ReadFacts, ReadPlan, Side, ToKey, answer_counts, read_plan};
 use crossfade_store::Failure;
 
+use crate::options::Omission;
 use crate::shared::Snapshot;
 use crate::{Migration, ReadError, RequestStore};
 
@@ -110,7 +111,7 @@ impl<S: RequestStore> Migration<S> {
                 let plan = self.plan(&snapshot, user, sampled);
                 let answer = self.answer(&snapshot, plan, legacy, new).await;
                 let counts = answer_counts(lease, self.shared.lease());
-                if counts || !self.core.options.checks_leases() {
+                if counts || !self.core.options.keeps(Omission::LeaseCheck) {
                     let again = lost < LOST_TRIES && begun.elapsed() < LOST_WITHIN;
                     if again && self.lost_its_connection(&answer) {
                         lost += 1;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::database::{Database, Pool};
+use crate::mechanism::Mechanism;
 
 /// The channel on which every change of the control tables is announced.
 pub(crate) const CHANNEL: &str = "crossfade";
@@ -94,6 +95,9 @@ async fn follow_once(pool: &PgPool, count: &watch::Sender<u64>) -> Result<(), sq
 #[async_trait]
 impl Changes for Database {
     async fn changed(&self, seen: u64) -> Result<u64, StoreError> {
+        if !self.keeps(Mechanism::Changes) {
+            return std::future::pending().await;
+        }
         let watcher = &self.inner.watcher;
         #[cfg(feature = "postgres")]
         if let Some(pool) = &watcher.postgres {

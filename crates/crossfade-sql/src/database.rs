@@ -83,7 +83,7 @@ pub(crate) enum Pool {
 pub struct Database {
     pub(crate) inner: Arc<Inner>,
     #[cfg(feature = "mutants")]
-    pub(crate) without: Option<crate::mechanism::Mechanism>,
+    pub(crate) without: u32,
 }
 
 pub(crate) struct Inner {
@@ -222,7 +222,7 @@ impl Database {
         let watcher = Watcher::new(&pool);
         Ok(Self {
             #[cfg(feature = "mutants")]
-            without: None,
+            without: 0,
             inner: Arc::new(Inner {
                 pool,
                 namespace,

@@ -71,7 +71,14 @@ impl Database {
                 let fence = self.fence_literal(migration);
                 let key_lock =
                     if self.keeps(Mechanism::KeyLock) { key_lock } else { "null".to_owned() };
-                let enter = if self.keeps(Mechanism::FenceCheck) {
+                let enter = if !self.keeps(Mechanism::FreshCheck) {
+                    // Fails on purpose, by a division, where the epoch is closed.
+                    format!(
+                        "select 1 / count(*) from crossfade_epochs, \
+                         (select pg_advisory_xact_lock_shared({epoch_lock}) offset 0) as locked \
+                         where migration = '{migration}' and epoch = {epoch} and closed_ms is null"
+                    )
+                } else if self.keeps(Mechanism::FenceCheck) {
                     format!(
                         "select crossfade_enter\
                          ({fence}, {epoch}, {epoch_lock}, {key_lock}, {lock_ms})"
@@ -90,6 +97,9 @@ impl Database {
                     match code(&error).as_deref() {
                         Some(OTHER_ISOLATION) if !naming => named.store(true, Ordering::Relaxed),
                         Some(CLOSED) => return Err(EnterError::Closed),
+                        Some("22012") if !self.keeps(Mechanism::FreshCheck) => {
+                            return Err(EnterError::Closed);
+                        }
                         _ => return Err(EnterError::Store(store_error(doing, error))),
                     }
                 }

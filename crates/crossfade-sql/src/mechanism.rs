@@ -12,18 +12,30 @@ use crate::Database;
 pub enum Mechanism {
     /// A write looks whether its epoch is open, behind the epoch's lock.
     FenceCheck,
+    /// It does so in a statement of its own, which sees what the lock has waited for.
+    FreshCheck,
     /// A write holds the lock of its key.
     KeyLock,
     /// An epoch is closed under its lock alone.
     CloserLock,
     /// At most two adjacent epochs are open.
     AdjacentEpochs,
+    /// Runs begin, and batches write, from `dual_write` on.
+    BackfillStage,
+    /// Batches and repairs enter the epoch they believe in.
+    ReconcileFence,
+    /// A repair writes only where Legacy is the source.
+    RepairStage,
+    /// New is emptied in `off` only.
+    EmptiedInOff,
     /// A run begins once its epoch is the only one open.
     Barrier,
     /// Leaving `dual_write` voids the run.
     VoidedRun,
     /// A batch writes for a running run only.
     RunCheck,
+    /// A batch moves the segment that it holds, and from where it believes it to stand.
+    SegmentCheck,
     /// A batch locks the Legacy rows it copies.
     SourceLock,
     /// Rows and cursor are saved in one transaction.
@@ -40,10 +52,21 @@ pub enum Mechanism {
     MarkedRead,
     /// New is read only once the epoch before `live` is closed.
     EpochPredicate,
-    /// In `ramp_down` New is the base of changes.
-    Base,
+    /// From `live` on a write that New refuses fails.
+    BothOrNeither,
+    /// In `ramp_down` New is read, and is the base of changes.
+    NewInRampDown,
     /// A gate waits for what live instances have acknowledged.
     Acknowledgement,
+    /// An instance hears of changes by itself, without being turned away first.
+    Changes,
+}
+
+#[cfg(feature = "mutants")]
+impl Mechanism {
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
 }
 
 impl Database {
@@ -51,12 +74,12 @@ impl Database {
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn without(&self, mechanism: Mechanism) -> Self {
-        Self { without: Some(mechanism), ..self.clone() }
+        Self { without: self.without | mechanism.bit(), ..self.clone() }
     }
 
     #[cfg(feature = "mutants")]
     pub(crate) fn keeps(&self, mechanism: Mechanism) -> bool {
-        self.without != Some(mechanism)
+        self.without & mechanism.bit() == 0
     }
 
     #[cfg(not(feature = "mutants"))]

@@ -1,12 +1,17 @@
 //! Backfill beside writers, stage changes and its own death.
 
-use crossfade::{Side, Stage};
-use crossfade_sql::Mechanism;
-use crossfade_store::{Batch, ReconcileStore};
+use std::time::Duration;
 
-use super::scene::{Scene, WORKER, delete};
+use crossfade::{Side, Stage};
+use crossfade_core::ToKey;
+use crossfade_sql::Mechanism;
+use crossfade_store::{
+    Batch, ControlStore, EnterError, ReconcileStore, SchemaStore, StoreErrorKind, Timeouts,
+};
+
+use super::scene::{Scene, WORKER, delete, put};
 use super::{EVERYWHERE, Outcome, POSTGRES, told};
-use crate::support::eventually;
+use crate::support::{definition, eventually};
 
 /// A run copies a row while a writer of `delete_only` may still change it without New.
 #[tokio::test(flavor = "multi_thread")]
@@ -20,6 +25,172 @@ async fn a_run_begins_behind_the_barrier() {
         }
         scene.put_and_remove(delete_only, 1, "new").await;
         scene.close(delete_only).await;
+        scene.compare().await
+    })
+    .await;
+}
+
+/// A run in `delete_only`, whose writers take away again what it copies.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_copied_before_dual_write() {
+    told(Mechanism::BackfillStage, EVERYWHERE, async |scene: &Scene| {
+        scene.put_legacy(1, "old").await;
+        let delete_only = scene.go(Stage::DeleteOnly).await;
+        let state = scene.bench.state().await;
+        if scene.try_copy(&state).await.is_err() {
+            return Outcome::Held;
+        }
+        scene.put_and_remove(delete_only, 1, "new").await;
+        scene.go(Stage::DualWrite).await;
+        scene.copy().await;
+        scene.compare().await
+    })
+    .await;
+}
+
+/// A worker wakes with a segment that another one has taken over and finished.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_never_moves_back() {
+    told(Mechanism::SegmentCheck, EVERYWHERE, async |scene: &Scene| {
+        for id in [1, 2] {
+            scene.put_legacy(id, "row").await;
+        }
+        scene.go(Stage::DualWrite).await;
+        let state = scene.bench.state().await;
+        let run = scene.bench.db.open_run(&state).await.expect("opens");
+        let asleep = scene.claim(&state, &run, 1000).await.expect("there is work");
+        let mut segment = asleep.clone();
+        let first = scene.batch(&state, &run, &segment, 1).await.expect("the epoch is open");
+        let Batch::Written { cursor, .. } = first else { panic!("{first:?}") };
+        segment.cursor = Some(cursor);
+        scene.batch(&state, &run, &segment, 10).await.expect("the epoch is open");
+        match scene.batch(&state, &run, &asleep, 1).await.expect("the epoch is open") {
+            Batch::LeaseLost => Outcome::Held,
+            batch => Outcome::Broken(format!("after the end of the segment: {batch:?}")),
+        }
+    })
+    .await;
+}
+
+/// A batch stands before its insert while the fleet goes back to `off` and on again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_holds_its_epoch_open() {
+    told(Mechanism::ReconcileFence, POSTGRES, async |scene: &Scene| {
+        scene.put_legacy(1, "old").await;
+        let dual_write = scene.go(Stage::DualWrite).await;
+        let state = scene.bench.state().await;
+        let run = scene.bench.db.open_run(&state).await.expect("opens");
+        let segment = scene.claim(&state, &run, 1000).await.expect("there is work");
+        let pool = scene.bench.db.postgres().expect("PostgreSQL");
+        // One after the other, since a batch waits for half a second only.
+        let mut holder = pool.begin().await.expect("begin");
+        let hold = "lock table people in access exclusive mode";
+        sqlx::query(hold).execute(&mut *holder).await.expect("locked");
+        let copying = tokio::spawn({
+            let (scene, state, run) = (scene.clone(), state.clone(), run.clone());
+            async move { scene.batch(&state, &run, &segment, 10).await }
+        });
+        eventually("the batch waits", async || scene.bench.sessions_waiting().await == 1).await;
+        scene.bench.append(Stage::DeleteOnly).await;
+        let short = Duration::from_millis(100);
+        let closed = scene.bench.db.close_epoch(&definition().name, dual_write, short).await;
+        if closed.is_ok() {
+            scene.go(Stage::Off).await;
+        }
+        holder.rollback().await.expect("let go");
+        copying.await.expect("no panic").expect("it had its lock in time");
+        if closed.is_err() {
+            return Outcome::Held;
+        }
+        let off = scene.bench.state().await.epoch;
+        let tx = scene.enter_open(off, 1).await;
+        let tx = put(tx, Side::Legacy, 1, "new").await;
+        scene.commit(tx).await;
+        // The gate to `delete_only` was asked while New was still empty.
+        scene.go(Stage::DualWrite).await;
+        scene.copy().await;
+        scene.compare().await
+    })
+    .await;
+}
+
+/// A repair by a process that slept, when New alone is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_enters_its_epoch() {
+    told(Mechanism::ReconcileFence, EVERYWHERE, async |scene: &Scene| {
+        let live = scene.go(Stage::Live).await;
+        scene.put_both(live, 1, "old").await;
+        let state = scene.bench.state().await;
+        let complete = scene.go(Stage::Complete).await;
+        scene.put_new(complete, 1, "new").await;
+        match scene.bench.db.repair(&state, &1i64.to_key()).await {
+            Err(EnterError::Closed) => Outcome::Held,
+            repaired => {
+                repaired.expect("repaired");
+                scene.judge_new("new").await
+            }
+        }
+    })
+    .await;
+}
+
+/// A repair in `ramp_down`, while `complete` already writes New alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_takes_legacy_for_the_source_up_to_live() {
+    told(Mechanism::RepairStage, EVERYWHERE, async |scene: &Scene| {
+        let ramp_down = scene.go(Stage::RampDown).await;
+        scene.put_both(ramp_down, 1, "old").await;
+        let state = scene.bench.state().await;
+        let complete = scene.bench.append(Stage::Complete).await.epoch;
+        scene.put_new(complete, 1, "new").await;
+        if scene.bench.db.repair(&state, &1i64.to_key()).await.is_err() {
+            return Outcome::Held;
+        }
+        scene.judge_new("new").await
+    })
+    .await;
+}
+
+/// A repair finds no Legacy row and waits for New's, which a writer has just brought back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_holds_the_lock_of_its_key() {
+    told(Mechanism::KeyLock, POSTGRES, async |scene: &Scene| {
+        let epoch = scene.go(Stage::DualWrite).await;
+        scene.bench.new_side().put(1, "orphan").await.expect("put");
+        let state = scene.bench.state().await;
+        let mut tx = scene.enter_open(epoch, 1).await;
+        for side in [Side::Legacy, Side::New] {
+            tx = put(tx, side, 1, "here").await;
+        }
+        let repairing = tokio::spawn({
+            let (scene, state) = (scene.clone(), state.clone());
+            async move { scene.bench.db.repair(&state, &1i64.to_key()).await }
+        });
+        eventually("the repair waits or is done", async || {
+            repairing.is_finished() || scene.bench.sessions_waiting().await == 1
+        })
+        .await;
+        scene.commit(tx).await;
+        repairing.await.expect("no panic").expect("repaired");
+        scene.compare().await
+    })
+    .await;
+}
+
+/// An operator empties New when another one has already gone on.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_is_emptied_in_off_only() {
+    told(Mechanism::EmptiedInOff, EVERYWHERE, async |scene: &Scene| {
+        scene.put_legacy(1, "row").await;
+        scene.go(Stage::DualWrite).await;
+        scene.copy().await;
+        let timeouts =
+            Timeouts { lock: Duration::from_secs(1), statement: Duration::from_secs(10) };
+        let emptied = scene.bench.db.truncate_new(&definition(), timeouts).await;
+        match emptied {
+            Err(error) if error.kind == StoreErrorKind::Invalid => return Outcome::Held,
+            emptied => emptied.expect("emptied"),
+        }
         scene.compare().await
     })
     .await;

@@ -98,6 +98,46 @@ async fn live_begins_with_parity() {
     .await;
 }
 
+/// A key that New refused goes on to where marks are not looked at any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn live_begins_without_marks() {
+    gated(async |scene: &Scene, gate| {
+        scene.go(Stage::DualWrite).await;
+        scene.refused_write().await;
+        if gate == Gate::Asked {
+            let refused = scene.advance(Stage::Live).await;
+            let Err(AdvanceError::Refused { refusals, .. }) = refused else {
+                panic!("{refused:?}")
+            };
+            assert!(refusals.iter().any(|refusal| refusal.reason.contains("quarantine")));
+            return Outcome::Held;
+        }
+        scene.go(Stage::RampDown).await;
+        let reader = Process::start(scene, true, Options::default()).await;
+        Scene::judge(reader.read().await.as_deref(), "bad")
+    })
+    .await;
+}
+
+/// Back from `live` to `dual_write`, where New may fall behind, under a reader of New.
+#[tokio::test(flavor = "multi_thread")]
+async fn live_has_no_step_back() {
+    gated(async |scene: &Scene, gate| {
+        let live = scene.go(Stage::Live).await;
+        scene.put_both(live, 1, "good").await;
+        let reader = Process::start(scene, true, Options::default()).await;
+        if gate == Gate::Asked {
+            let refused = scene.advance(Stage::DualWrite).await;
+            assert!(matches!(refused, Err(AdvanceError::Illegal(_))), "{refused:?}");
+            return Outcome::Held;
+        }
+        let dual_write = scene.bench.append(Stage::DualWrite).await.epoch;
+        scene.put_and_mark(dual_write, 1, "bad").await;
+        Scene::judge(reader.read().await.as_deref(), "bad")
+    })
+    .await;
+}
+
 /// A process still believes in `live`, and its lease is good, when `complete` begins to leave
 /// Legacy behind.
 #[tokio::test(flavor = "multi_thread")]
@@ -127,9 +167,7 @@ async fn complete_waits_for_every_live_instance() {
             advanced => advanced.expect("the gate is open"),
         }
         let complete = scene.bench.state().await.epoch;
-        let tx = scene.enter_open(complete, 1).await;
-        let tx = put(tx, Side::New, 1, "new").await;
-        scene.commit(tx).await;
+        scene.put_new(complete, 1, "new").await;
         Scene::judge(behind.read().await.as_deref(), "new")
     })
     .await;

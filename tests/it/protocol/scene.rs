@@ -75,6 +75,13 @@ impl Scene {
         self.commit(tx).await;
     }
 
+    /// A whole write as `complete` asks for it.
+    pub(super) async fn put_new(&self, epoch: Epoch, id: i64, name: &str) {
+        let tx = self.enter_open(epoch, id).await;
+        let tx = put(tx, Side::New, id, name).await;
+        self.commit(tx).await;
+    }
+
     pub(super) async fn close(&self, epoch: Epoch) {
         self.bench.db.close_epoch(&definition().name, epoch, WAIT).await.expect("closes");
     }
@@ -83,6 +90,11 @@ impl Scene {
     pub(super) async fn copy(&self) {
         let state = self.bench.state().await;
         self.try_copy(&state).await.expect("the run opens");
+    }
+
+    /// [`copy`](Self::copy) with every mechanism.
+    pub(super) async fn whole_copy(&self) {
+        Self { bench: self.whole.clone(), ..self.clone() }.copy().await;
     }
 
     /// Backfills to the end, unless no run may begin.
@@ -145,6 +157,12 @@ impl Scene {
         } else {
             Outcome::Broken(format!("{found:?} instead of {acknowledged:?}"))
         }
+    }
+
+    /// [`Outcome::Held`] when New has what was acknowledged for key 1.
+    pub(super) async fn judge_new(&self, acknowledged: &str) -> Outcome {
+        let new = self.bench.new_side().get(1).await.expect("New answers");
+        Self::judge(new.as_deref(), acknowledged)
     }
 
     /// Goes to a stage without asking gates and returns its epoch.

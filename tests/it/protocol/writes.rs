@@ -26,6 +26,39 @@ async fn a_zombie_is_turned_away() {
     .await;
 }
 
+/// A zombie comes to its epoch while the closer waits for the last writer of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_epoch_is_read_behind_its_lock() {
+    told(Mechanism::FreshCheck, POSTGRES, async |scene: &Scene| {
+        scene.put_legacy(1, "old").await;
+        let off = scene.bench.state().await.epoch;
+        let last = scene.enter_open(off, 2).await;
+        scene.bench.append(Stage::DeleteOnly).await;
+        let closing = tokio::spawn({
+            let scene = scene.clone();
+            async move { scene.close(off).await }
+        });
+        eventually("the closer waits", async || scene.bench.sessions_waiting().await == 1).await;
+        let zombie = tokio::spawn({
+            let scene = scene.clone();
+            async move { scene.enter(off, 1).await }
+        });
+        eventually("the zombie waits or is done", async || {
+            zombie.is_finished() || scene.bench.sessions_waiting().await == 2
+        })
+        .await;
+        scene.commit(last).await;
+        closing.await.expect("no panic");
+        let Some(zombie) = zombie.await.expect("no panic") else { return Outcome::Held };
+        scene.whole.go(Stage::DualWrite).await;
+        scene.whole_copy().await;
+        let zombie = put(zombie, Side::Legacy, 1, "zombie").await;
+        scene.commit(zombie).await;
+        scene.compare().await
+    })
+    .await;
+}
+
 /// A delete that found nothing on Legacy stands before New while an insert of its key goes by.
 #[tokio::test(flavor = "multi_thread")]
 async fn writers_of_an_absent_key_are_ordered() {

@@ -44,8 +44,14 @@ pub(super) async fn load(
         match state_of(&row) {
             Ok(mut state) => {
                 state.previous_open &= database.keeps(Mechanism::EpochPredicate);
-                if state.stage == Stage::RampDown && !database.keeps(Mechanism::Base) {
-                    state.stage = Stage::Live;
+                match state.stage {
+                    Stage::RampDown if !database.keeps(Mechanism::NewInRampDown) => {
+                        state.stage = Stage::Live;
+                    }
+                    Stage::Live if !database.keeps(Mechanism::BothOrNeither) => {
+                        state.stage = Stage::DualWrite;
+                    }
+                    _ => {}
                 }
                 states.insert(row.text(0), state);
             }

@@ -8,7 +8,7 @@ use crossfade_store::{Batch, BatchRequest, EnterError, Entry, StoreError};
 use super::refusal::refusal;
 use super::segments::{Step, hold, save};
 use super::statements::Sql;
-use super::{LOCKS, invalid};
+use super::{LOCKS, enter, invalid};
 use crate::Database;
 use crate::error::{Doing, store_error};
 use crate::fence::mark;
@@ -197,7 +197,7 @@ async fn begin(
     key: Option<&Key>,
 ) -> Result<Begun, EnterError> {
     let definition = &request.state.definition;
-    let mut session = database.enter_epoch(&definition.name, request.state.epoch, key).await?;
+    let mut session = enter(database, &definition.name, request.state.epoch, key).await?;
     bound(&mut session, database.engine(), LOCKS).await.doing(DOING)?;
     let shape = database.shape(&mut session, definition).await?;
     if let Some(batch) = hold(&mut session, database, request).await? {

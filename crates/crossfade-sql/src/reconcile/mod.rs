@@ -12,18 +12,35 @@ mod verify;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crossfade_core::{Key, MigrationState, RunId};
+use crossfade_core::{Epoch, Key, MigrationName, MigrationState, RunId};
 use crossfade_store::{
     Batch, BatchRequest, Chunk, EnterError, ReconcileStore, Run, RunProgress, Segment, StoreError,
     StoreErrorKind, Timeouts, Verification,
 };
 
 use crate::Database;
+use crate::error::store_error;
+use crate::mechanism::Mechanism;
+use crate::session::Session;
 
 /// How long a statement that holds locks on Legacy rows waits for another one. The application's
 /// writers wait behind it meanwhile.
 const LOCKS: Timeouts =
     Timeouts { lock: Duration::from_millis(500), statement: Duration::from_secs(60) };
+
+/// Begins a transaction of a batch or a repair, in the epoch that its worker believes in.
+async fn enter(
+    database: &Database,
+    migration: &MigrationName,
+    epoch: Epoch,
+    key: Option<&Key>,
+) -> Result<Session, EnterError> {
+    if database.keeps(Mechanism::ReconcileFence) {
+        database.enter_epoch(migration, epoch, key).await
+    } else {
+        database.begin().await.map_err(|error| store_error("failed to begin", error).into())
+    }
+}
 
 #[async_trait]
 impl ReconcileStore for Database {

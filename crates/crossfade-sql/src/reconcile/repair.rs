@@ -5,10 +5,11 @@ use crossfade_store::{EnterError, Entry, StoreError};
 
 use super::backfill::undoable;
 use super::refusal::refusal;
-use super::{LOCKS, invalid};
+use super::{LOCKS, enter, invalid};
 use crate::Database;
 use crate::error::{Doing, store_error};
 use crate::fence::{announce, mark};
+use crate::mechanism::Mechanism;
 use crate::schema::bound;
 use crate::session::Session;
 use crate::value::args;
@@ -22,7 +23,7 @@ pub(super) async fn repair(
 ) -> Result<Option<String>, EnterError> {
     let definition = &state.definition;
     let name = &definition.name;
-    if !state.stage.reconciles() {
+    if !state.stage.reconciles() && database.keeps(Mechanism::RepairStage) {
         return Err(invalid(format!(
             "repair does not write in stage {}, and `{name}` is in it",
             state.stage
@@ -37,7 +38,7 @@ pub(super) async fn repair(
     let mut reason = None;
     // A constraint that is checked at the commit refuses there; the second round then only marks.
     loop {
-        let mut session = database.enter_epoch(name, state.epoch, Some(key)).await?;
+        let mut session = enter(database, name, state.epoch, Some(key)).await?;
         bound(&mut session, database.engine(), LOCKS).await.doing(DOING)?;
         let marks_only = reason.is_some();
         if !marks_only {

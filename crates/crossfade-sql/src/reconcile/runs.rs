@@ -36,7 +36,10 @@ pub(super) async fn open(database: &Database, state: &MigrationState) -> Result<
     let existing = session.fetch_one(COUNTING, args![name]).await.doing(doing)?;
     let facts = OpeningFacts {
         believed: state.epoch,
-        stage: state.stage,
+        stage: match database.keeps(Mechanism::BackfillStage) {
+            true => state.stage,
+            false => Stage::DualWrite,
+        },
         newest: open.last().map_or(state.epoch, |epoch| Epoch::new(*epoch)),
         previous_open: open.len() > 1 && database.keeps(Mechanism::Barrier),
         run_exists: existing.is_some(),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crossfade_core::{BatchFacts, BatchPermit, Key, MigrationState, RunId, RunState, batch_permit};
+use crossfade_core::{
+    BatchFacts, BatchPermit, Key, MigrationState, RunId, RunState, Stage, batch_permit,
+};
 use crossfade_store::{Batch, BatchRequest, Run, Segment, StoreError};
 
 use super::runs::{lock, run_state};
@@ -154,12 +156,16 @@ pub(super) async fn hold(
         run = Some(RunState::Running);
     }
     let cursor = request.segment.cursor.as_ref().map(|key| key.text().into_owned());
-    let segment_held = segment.is_some_and(|row| {
+    let held = segment.is_some_and(|row| {
         row.opt_text(0).as_deref() == Some(request.worker)
             && row.opt_text(1) == cursor
             && row.int(2) == 0
     });
-    let stage = request.state.stage;
+    let segment_held = held || !database.keeps(Mechanism::SegmentCheck);
+    let mut stage = request.state.stage;
+    if !database.keeps(Mechanism::BackfillStage) {
+        stage = Stage::DualWrite;
+    }
     match batch_permit(BatchFacts { stage, run, segment_held }) {
         BatchPermit::Write => Ok(None),
         BatchPermit::RunOver => Ok(Some(Batch::RunOver)),

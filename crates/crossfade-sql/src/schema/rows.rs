@@ -6,6 +6,7 @@ use crossfade_store::{StoreError, StoreErrorKind, Timeouts};
 use super::bound;
 use super::table::TableFacts;
 use crate::error::Doing;
+use crate::mechanism::Mechanism;
 use crate::value::args;
 use crate::{Database, Engine};
 
@@ -43,7 +44,7 @@ pub(super) async fn truncate_new(
     let stage = row.map(|row| row.text(0));
     let may =
         stage.as_deref().and_then(|stage| stage.parse().ok()).is_some_and(Stage::may_empty_new);
-    if !may {
+    if !may && database.keeps(Mechanism::EmptiedInOff) {
         return Err(StoreError::new(
             StoreErrorKind::Invalid,
             format!(
