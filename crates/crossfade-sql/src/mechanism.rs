@@ -18,6 +18,8 @@ pub enum Mechanism {
     KeyLock,
     /// An epoch is closed under its lock alone.
     CloserLock,
+    /// Whoever comes late to an epoch that is closed already does not move the fence.
+    LateCloser,
     /// At most two adjacent epochs are open.
     AdjacentEpochs,
     /// Runs begin, and batches write, from `dual_write` on.
@@ -48,6 +50,8 @@ pub enum Mechanism {
     Mark,
     /// Marks outlive every stage change but the one that found New empty.
     MarksKept,
+    /// An instance looks the marks up after the stage.
+    MarksLast,
     /// A marked key is read from Legacy.
     MarkedRead,
     /// New is read only once the epoch before `live` is closed.

@@ -11,6 +11,7 @@
 
 mod ci;
 mod layering;
+mod model;
 mod postgres;
 mod server;
 mod source;
@@ -19,6 +20,8 @@ mod tidy;
 mod workspace;
 
 use std::{env, process::ExitCode};
+
+use crate::model::Extent;
 
 const HELP: &str = "\
 Automation for this workspace.
@@ -31,6 +34,8 @@ Verbs:
                            none)
   postgres [-- CMD..]      run CMD with CROSSFADE_TEST_POSTGRES_URL pointing at a throw-away
                            PostgreSQL; without CMD print its address and wait for Ctrl-C
+  model [--deep]           explore the model of the protocol and print states, depth and time;
+                           `--deep` goes on to a hundred million states, in release
   layering                 check which crate may depend on, print and read what
   tidy                     check the rules that neither the compiler nor clippy knows
   ci                       everything that must pass before a change is merged
@@ -70,10 +75,13 @@ fn main() -> ExitCode {
         ("test", _) => test::run(rest),
         ("postgres", []) => postgres::run(&[]),
         ("postgres", [separator, command @ ..]) if separator == "--" => postgres::run(command),
+        ("model", []) => model::run(Extent::Usual),
+        ("model", [only]) if only == "--deep" => model::run(Extent::Deep),
         ("layering", []) => layering::run(),
         ("tidy", []) => tidy::run(),
         ("ci", []) => ci::run(),
         ("postgres", _) => return misused("`postgres` takes its command after `--`"),
+        ("model", _) => return misused("`model` takes `--deep` and nothing else"),
         ("layering" | "tidy" | "ci", _) => {
             return misused(&format!("`{verb}` takes no arguments"));
         }

@@ -48,6 +48,37 @@ async fn new_is_read_behind_the_last_writer_of_dual_write() {
     .await;
 }
 
+/// A process that regains its lease looks up while the last writer of `dual_write` marks a key. Its
+/// second look meets a locked table until that epoch is closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_are_looked_up_behind_the_stage() {
+    told(Mechanism::MarksLast, POSTGRES, async |scene: &Scene| {
+        let dual_write = scene.go(Stage::DualWrite).await;
+        scene.put_both(dual_write, 1, "old").await;
+        scene.bench.append(Stage::Live).await;
+        let short = Options::default().lease(Duration::from_millis(300));
+        let reader = Process::start(scene, true, short).await;
+        lapsed(&scene.bench).await;
+        let pool = scene.bench.db.postgres().expect("PostgreSQL");
+        let mut holder = pool.begin().await.expect("begin");
+        let hold = "lock table crossfade_epochs in access exclusive mode";
+        sqlx::raw_sql(hold).execute(&mut *holder).await.expect("locked");
+        let read = reader.read();
+        eventually("the look-up waits", async || scene.bench.sessions_waiting().await == 1).await;
+        scene.put_and_mark(dual_write, 1, "bad").await;
+        // What closing the epoch does, by the session that holds the table.
+        let close = format!(
+            "update crossfade_epochs set closed_ms = 1 where epoch = {dual_write}; \
+             select setval('crossfade_fence_people', {})",
+            dual_write.next().get() * 2
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(close)).execute(&mut *holder).await.expect("closed");
+        holder.commit().await.expect("commit");
+        Scene::judge(read.await.as_deref(), "bad")
+    })
+    .await;
+}
+
 /// Two increments: one of `complete`, which New alone has, and one of `ramp_down` after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_ramp_down_new_is_the_base() {

@@ -104,6 +104,24 @@ async fn an_epoch_closes_behind_its_writers() {
     .await;
 }
 
+/// One of two operators comes to close `off` when the other has long gone on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_closer_does_not_move_the_fence() {
+    told(Mechanism::LateCloser, POSTGRES, async |scene: &Scene| {
+        scene.put_legacy(1, "old").await;
+        let off = scene.bench.state().await.epoch;
+        let delete_only = scene.go(Stage::DeleteOnly).await;
+        scene.go(Stage::DualWrite).await;
+        scene.copy().await;
+        scene.close(off).await;
+        let Some(tx) = scene.enter(delete_only, 1).await else { return Outcome::Held };
+        let tx = put(tx, Side::Legacy, 1, "zombie").await;
+        scene.commit(tx).await;
+        scene.compare().await
+    })
+    .await;
+}
+
 /// `off` is still open when `dual_write` begins: a delete that knows nothing of New. On PostgreSQL
 /// the fence itself knows two adjacent epochs only and turns that delete away.
 #[tokio::test(flavor = "multi_thread")]

@@ -128,7 +128,7 @@ pub(super) async fn close(
     let closed =
         session.execute(&sql, args![migration.as_str(), epoch.get()]).await.doing(doing)?;
     // Whoever comes late to an epoch that is closed already must not move the fence back.
-    if closed > 0 {
+    if closed > 0 || !database.keeps(Mechanism::LateCloser) {
         move_fence(database, &mut session, migration, epoch.next(), false).await?;
     }
     announce(engine, &mut session).await?;

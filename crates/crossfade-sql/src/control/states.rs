@@ -12,6 +12,7 @@ use crate::definition_json::{from_json, to_json};
 use crate::error::Doing;
 use crate::fence::{announce, create_fence};
 use crate::mechanism::Mechanism;
+use crate::session::Session;
 use crate::value::{Row, args};
 
 const READING: &str = "failed to read the control tables";
@@ -24,6 +25,10 @@ pub(super) async fn load(
 ) -> Result<Vec<MigrationState>, StoreError> {
     let mut session = database.session().await.doing(READING)?;
     let name = name.map(|name| name.as_str().to_owned());
+    let early = match database.keeps(Mechanism::MarksLast) {
+        true => None,
+        false => Some(marks(&mut session, name.as_deref()).await?),
+    };
     // One statement, so that stage and epochs belong to one moment.
     let rows = session
         .fetch(
@@ -64,14 +69,10 @@ pub(super) async fn load(
     }
     // Read after the stage, so that no mark which a stage relies on is missed. A mark that is
     // newer than the stage does no harm: it only sends its key to Legacy.
-    let marks = session
-        .fetch(
-            "select migration, key from crossfade_quarantine \
-             where cast($1 as text) is null or migration = $1",
-            args![name],
-        )
-        .await
-        .doing(READING)?;
+    let marks = match early {
+        Some(marks) => marks,
+        None => marks(&mut session, name.as_deref()).await?,
+    };
     for row in marks {
         let state = states.get_mut(&row.text(0));
         if let Some(state) = state.filter(|_| database.keeps(Mechanism::MarkedRead)) {
@@ -79,6 +80,13 @@ pub(super) async fn load(
         }
     }
     Ok(states.into_values().collect())
+}
+
+/// The marked keys of all migrations, or of one.
+async fn marks(session: &mut Session, name: Option<&str>) -> Result<Vec<Row>, StoreError> {
+    let sql = "select migration, key from crossfade_quarantine \
+               where cast($1 as text) is null or migration = $1";
+    session.fetch(sql, args![name.map(str::to_owned)]).await.doing(READING)
 }
 
 /// A migration's state without its marks.
