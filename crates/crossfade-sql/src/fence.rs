@@ -304,8 +304,9 @@ pub(crate) async fn move_fence(
     }
 }
 
-/// Opens a fence again that a restored backup left shut: sequences are dumped as they stand, which
-/// may be after the snapshot of the tables. Returns whether it was.
+/// Puts a fence right that does not fit the epochs, and returns whether it did. A dump takes
+/// sequences as they stand, which may be after its snapshot of the tables, and logical replication
+/// does not move them at all.
 #[cfg(feature = "postgres")]
 pub(crate) async fn mend_fence(
     database: &Database,
@@ -323,8 +324,9 @@ pub(crate) async fn mend_fence(
     };
     let value = format!("select pg_sequence_last_value({fence})");
     let value = session.fetch_one(&value, args![]).await.doing(doing)?;
-    // The greatest that an append which failed leaves behind.
-    if value.is_some_and(|row| row.int(0) <= fence_value(newest, true)) {
+    // From the oldest alone to what a failed append leaves behind the newest.
+    let sound = fence_value(oldest, false)..=fence_value(newest, true);
+    if value.is_some_and(|row| sound.contains(&row.int(0))) {
         return Ok(false);
     }
     let lock = epoch_lock_id(&database.inner.namespace, migration, oldest);
