@@ -1,5 +1,5 @@
 //! Exploration of the model by stateright: breadth first, so that the first violation has a
-//! shortest trace, or depth first, which takes less memory for as many states.
+//! shortest trace, or depth first down to a bound, which takes less memory for as many states.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,13 @@ use crate::state::State;
 pub(crate) enum Order {
     /// Nearest first.
     Breadth,
-    /// Latest first.
+    /// Latest first, up to [`DEEPEST`].
     Depth,
 }
+
+/// How far from the beginning [`Order::Depth`] goes. stateright keeps with each state the way that
+/// led to it, and the ways would grow without end.
+const DEEPEST: usize = 60;
 
 /// How far an exploration goes.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +72,9 @@ pub(crate) fn explore(config: Config, bounds: Bounds) -> Report {
         .target_state_count(bounds.steps);
     match bounds.order {
         Order::Breadth => report(&checker.spawn_bfs().join(), bounds, started),
-        Order::Depth => report(&checker.spawn_dfs().join(), bounds, started),
+        Order::Depth => {
+            report(&checker.target_max_depth(DEEPEST).spawn_dfs().join(), bounds, started)
+        }
     }
 }
 
@@ -91,7 +97,9 @@ fn report(checker: &impl Checker<Protocol>, bounds: Bounds, started: Instant) ->
         steps: checker.state_count(),
         // stateright counts states, not the steps between them.
         depth: checker.max_depth().saturating_sub(1),
-        complete: violation.is_none() && checker.state_count() < bounds.steps,
+        complete: bounds.order == Order::Breadth
+            && violation.is_none()
+            && checker.state_count() < bounds.steps,
         elapsed: started.elapsed(),
         unreached,
         violation,

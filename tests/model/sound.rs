@@ -14,7 +14,7 @@ const AT_LEAST: usize = 5_000_000;
 const SMALL_STEPS: usize = 50_000_000;
 
 /// Steps into a large configuration, save the last, which takes what is left.
-const LARGE_STEPS: usize = 60_000_000;
+const LARGE_STEPS: usize = 120_000_000;
 
 /// How many states to go to; set by `cargo xtask model --deep`.
 const STATES_VARIABLE: &str = "CROSSFADE_MODEL_STATES";
@@ -67,7 +67,7 @@ fn deep(wanted: usize) -> usize {
     let (last, others) = LARGE.split_last().expect("there are large configurations");
     let mut seen = 0;
     for space in others {
-        seen += sound(space, LARGE_STEPS, Order::Depth).states;
+        seen += sound(space, LARGE_STEPS, Order::Breadth).states;
     }
     let left = wanted.saturating_sub(seen);
     if left == 0 {
