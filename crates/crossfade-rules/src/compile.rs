@@ -1,176 +1,256 @@
 //! Compiles JsonLogic into [`Expr`].
 
+mod operators;
+
+pub(crate) use operators::is_operator;
+
+use std::{collections::HashMap, sync::Arc};
+
 use serde_json::{Map, Value};
 
 use crate::{
-    MAX_NESTING,
+    FractionalVersion, MAX_NESTING,
     context::TARGETING_KEY,
-    expr::{Expr, Order, VarPath},
-    fractional::{Bucket, BucketKey, Fractional},
+    expr::{Expr, Var, VarPath},
+    fractional::{BucketKey, Fractional},
+    js::Printed,
 };
 
-/// How many parts one rule may have once its `$ref`s are filled in. Evaluators that refer to
-/// evaluators would otherwise grow without bound.
-const MAX_PARTS: usize = 20_000;
+/// How many parts one rule may have once its `$ref`s are filled in: what one evaluation costs
+/// without any array. Evaluators that refer to evaluators would otherwise grow without bound.
+const MAX_PARTS: u32 = 20_000;
 
-/// Compiles one targeting rule. The error says what the rule uses that cannot be evaluated.
-pub(crate) fn targeting(
-    rule: &Value,
-    evaluators: Option<&Map<String, Value>>,
-) -> Result<Expr, String> {
-    Compiler { evaluators, parts: 0 }.expr(rule, 0)
-}
+/// How many bytes of a literal text count as one part.
+const BYTES_PER_PART: usize = 256;
 
-struct Compiler<'a> {
+/// Compiles the targeting rules of one document.
+#[derive(Debug)]
+pub(crate) struct Compiler<'a> {
     evaluators: Option<&'a Map<String, Value>>,
-    parts: usize,
+    compiled: HashMap<&'a str, Evaluator>,
+    /// How many evaluators are being compiled, each for the one before it.
+    open: usize,
+    /// The version of `fractional`, or why there is none.
+    fractional: Result<FractionalVersion, String>,
+    tally: Tally,
 }
 
-impl Compiler<'_> {
-    fn expr(&mut self, value: &Value, depth: usize) -> Result<Expr, String> {
-        self.parts += 1;
-        if depth > MAX_NESTING {
-            return Err(format!("nested deeper than {MAX_NESTING} levels"));
-        }
-        if self.parts > MAX_PARTS {
-            return Err(format!("more than {MAX_PARTS} parts"));
-        }
+/// A targeting rule that can run.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) expr: Expr,
+    /// Whether it may read `$flagd.timestamp`.
+    pub(crate) reads_time: bool,
+}
+
+/// What is known of the rule that is being compiled, `$ref`s included.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    parts: u32,
+    /// The deepest level so far.
+    height: usize,
+    reads_time: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Evaluator {
+    /// Being compiled; who refers to it now goes in a circle.
+    Open,
+    Done(Arc<Expr>, Tally),
+    Broken(String),
+}
+
+impl<'a> Compiler<'a> {
+    pub(crate) fn new(
+        evaluators: Option<&'a Map<String, Value>>,
+        fractional: Result<FractionalVersion, String>,
+    ) -> Self {
+        let (compiled, tally) = (HashMap::new(), Tally::default());
+        Self { evaluators, compiled, open: 0, fractional, tally }
+    }
+
+    /// Compiles one targeting rule. The error says what it uses that cannot be evaluated.
+    pub(crate) fn targeting(&mut self, rule: &'a Value) -> Result<Rule, String> {
+        self.tally = Tally::default();
+        self.open = 0;
+        let expr = self.expr(rule, 0)?;
+        Ok(Rule { expr, reads_time: self.tally.reads_time })
+    }
+
+    fn expr(&mut self, value: &'a Value, depth: usize) -> Result<Expr, String> {
+        self.count(1, depth)?;
         match value {
             Value::Array(items) => {
                 let items = self.exprs(items, depth)?;
-                let literals: Option<Vec<_>> =
-                    items.iter().map(|item| item.as_literal().cloned()).collect();
-                Ok(literals.map_or(Expr::List(items), |items| Expr::Literal(items.into())))
+                match items.iter().all(Expr::is_literal) {
+                    true => Ok(Expr::literal(value)),
+                    false => Ok(Expr::List(items.into())),
+                }
             }
             Value::Object(object) => {
                 let mut members = object.iter();
                 match (members.next(), members.next()) {
                     (Some((name, args)), None) => self.operator(name, args, depth),
-                    _ => Ok(Expr::Literal(value.clone())),
+                    _ => self.literal(value, depth),
                 }
             }
-            _ => Ok(Expr::Literal(value.clone())),
+            Value::String(text) => {
+                self.count(text.len() / BYTES_PER_PART, depth)?;
+                Ok(Expr::literal(value))
+            }
+            _ => Ok(Expr::literal(value)),
         }
     }
 
-    fn exprs(&mut self, values: &[Value], depth: usize) -> Result<Vec<Expr>, String> {
+    fn exprs(&mut self, values: &'a [Value], depth: usize) -> Result<Vec<Expr>, String> {
         values.iter().map(|value| self.expr(value, depth + 1)).collect()
     }
 
-    fn operator(&mut self, name: &str, args: &Value, depth: usize) -> Result<Expr, String> {
-        match name {
-            "$ref" => return self.reference(args, depth),
-            "var" => return self.var(args, depth),
-            "fractional" => return self.fractional(args, depth),
-            _ => {}
-        }
-        // JsonLogic reads `{"!": x}` as `{"!": [x]}`.
-        let args = self.exprs(as_list(args), depth)?;
-        Ok(match name {
-            "if" => Expr::If(args),
-            "and" => Expr::And(args),
-            "or" => Expr::Or(args),
-            "!" => Expr::Not(Box::new(first(args))),
-            "!!" => Expr::Truthy(Box::new(first(args))),
-            "==" => equal(false, args),
-            "===" => equal(true, args),
-            "!=" => Expr::Not(Box::new(equal(false, args))),
-            "!==" => Expr::Not(Box::new(equal(true, args))),
-            "<" => Expr::Ordered { order: Order::Less, items: at_least_two(args, 3) },
-            "<=" => Expr::Ordered { order: Order::LessOrEqual, items: at_least_two(args, 3) },
-            ">" => Expr::Ordered { order: Order::Greater, items: at_least_two(args, 2) },
-            ">=" => Expr::Ordered { order: Order::GreaterOrEqual, items: at_least_two(args, 2) },
-            "in" => {
-                let [needle, within] = pair(args).map(Box::new);
-                Expr::In { needle, within }
+    /// An object that is no operator stands for itself, with all that is in it.
+    fn literal(&mut self, value: &Value, depth: usize) -> Result<Expr, String> {
+        self.count(weight(value), depth)?;
+        Ok(Expr::literal(value))
+    }
+
+    fn reference(&mut self, name: &'a Value, depth: usize) -> Result<Expr, String> {
+        let found = name.as_str().and_then(|name| self.evaluators?.get_key_value(name));
+        let Some((name, rule)) = found else {
+            return Err(format!("$ref names no evaluator: {name}"));
+        };
+        let evaluator = match self.compiled.get(name.as_str()) {
+            Some(known) => known.clone(),
+            None => self.evaluator(name, rule, depth),
+        };
+        match evaluator {
+            Evaluator::Open => Err(format!("evaluator \"{name}\" refers to itself")),
+            Evaluator::Broken(fault) => Err(fault),
+            Evaluator::Done(expr, tally) => {
+                self.tally.reads_time |= tally.reads_time;
+                self.count(tally.parts as usize, depth + tally.height)?;
+                Ok(Expr::Ref(expr))
             }
-            "cat" => Expr::Cat(args),
-            "starts_with" | "ends_with" if args.len() != 2 => Expr::NULL,
-            "starts_with" => Expr::StartsWith(Box::new(pair(args))),
-            "ends_with" => Expr::EndsWith(Box::new(pair(args))),
-            _ => return Err(format!("unknown operator \"{name}\"")),
-        })
+        }
     }
 
-    fn reference(&mut self, name: &Value, depth: usize) -> Result<Expr, String> {
-        let found = name.as_str().and_then(|name| self.evaluators?.get(name));
-        let rule = found.ok_or_else(|| format!("$ref names no evaluator: {name}"))?;
-        self.expr(rule, depth + 1)
+    /// Compiles an evaluator that is referred to for the first time.
+    fn evaluator(&mut self, name: &'a str, rule: &'a Value, depth: usize) -> Evaluator {
+        // The first of a chain of evaluators counts its levels anew, so that it is too deep by itself
+        // or not at all, wherever a flag uses it.
+        let is_first = self.open == 0;
+        let base = if is_first { 0 } else { depth + 1 };
+        let outer = std::mem::replace(&mut self.tally, Tally { height: base, ..Tally::default() });
+        self.compiled.insert(name, Evaluator::Open);
+        self.open += 1;
+        let compiled = self.expr(rule, base);
+        self.open -= 1;
+        let mut tally = std::mem::replace(&mut self.tally, outer);
+        tally.height -= base;
+        match compiled {
+            Ok(expr) => {
+                let done = Evaluator::Done(Arc::new(expr), tally);
+                self.compiled.insert(name, done.clone());
+                done
+            }
+            Err(fault) => {
+                match is_first {
+                    true => self.compiled.insert(name, Evaluator::Broken(fault.clone())),
+                    // It may well compile where it does not stand at the end of a chain.
+                    false => self.compiled.remove(name),
+                };
+                Evaluator::Broken(fault)
+            }
+        }
     }
 
-    fn var(&mut self, args: &Value, depth: usize) -> Result<Expr, String> {
+    fn var(&mut self, args: &'a Value, depth: usize) -> Result<Expr, String> {
         let (path, default) = match as_list(args) {
-            [path] => (path, None),
-            [path, default, ..] => (path, Some(self.expr(default, depth + 1)?)),
-            [] => return Err("var without a path".to_owned()),
+            [] => (&Value::Null, Expr::Null),
+            [path] => (path, Expr::Null),
+            [path, default, ..] => (path, self.expr(default, depth + 1)?),
         };
         let path = match path {
-            Value::String(path) if !path.is_empty() => var_path(path),
-            Value::Number(number) => var_path(&number.to_string()),
-            other => return Err(format!("var takes the name of an attribute, not {other}")),
+            Value::Null => VarPath::Whole,
+            Value::String(path) => var_path(path),
+            Value::Number(number) => {
+                var_path(&Printed(number.as_f64().unwrap_or_default()).to_string())
+            }
+            _ => VarPath::Computed(self.expr(path, depth + 1)?),
         };
-        Ok(Expr::Var { path, default: default.map(Box::new) })
+        self.tally.reads_time |= match &path {
+            VarPath::Whole | VarPath::Timestamp | VarPath::Computed(_) => true,
+            VarPath::Attribute { .. } | VarPath::TargetingKey | VarPath::FlagKey => false,
+        };
+        Ok(Expr::Var(Box::new(Var { path, default })))
     }
 
     /// A misused `fractional` is no fault of the flag: it answers `null`, as in every provider.
-    fn fractional(&mut self, args: &Value, depth: usize) -> Result<Expr, String> {
-        let Some(args) = args.as_array() else { return Ok(Expr::NULL) };
+    fn fractional(&mut self, args: &'a Value, depth: usize) -> Result<Expr, String> {
+        self.fractional.clone()?;
+        let Some(args) = args.as_array() else { return Ok(Expr::Null) };
         let (key, buckets) = match args.as_slice() {
-            [] => return Ok(Expr::NULL),
+            [] => return Ok(Expr::Null),
             [Value::Array(_), ..] => (BucketKey::FlagAndTargetingKey, args.as_slice()),
-            [key, buckets @ ..] => {
-                (BucketKey::Computed(Box::new(self.expr(key, depth + 1)?)), buckets)
-            }
+            [key, buckets @ ..] => match self.expr(key, depth + 1)? {
+                Expr::Cat(parts) => (BucketKey::Cat(parts), buckets),
+                key => (BucketKey::Computed(key), buckets),
+            },
         };
         let mut compiled = Vec::with_capacity(buckets.len());
         for bucket in buckets {
             let (variant, weight) = match bucket.as_array().map(Vec::as_slice) {
-                Some([variant]) => (variant, None),
-                Some([variant, weight]) => (variant, Some(weight)),
-                _ => return Ok(Expr::NULL),
+                Some([variant]) => (variant, Expr::Number(1.0)),
+                Some([variant, weight]) => (variant, self.expr(weight, depth + 1)?),
+                _ => return Ok(Expr::Null),
             };
-            compiled.push(Bucket {
-                variant: self.expr(variant, depth + 1)?,
-                weight: weight.map(|weight| self.expr(weight, depth + 1)).transpose()?,
-            });
+            compiled.push((self.expr(variant, depth + 1)?, weight));
         }
-        Ok(Expr::Fractional(Fractional::new(key, compiled)))
+        let fractional = Fractional::new(key, compiled);
+        Ok(fractional.map_or(Expr::Null, |fractional| Expr::Fractional(Box::new(fractional))))
+    }
+
+    fn count(&mut self, parts: usize, depth: usize) -> Result<(), String> {
+        let parts = u32::try_from(parts).unwrap_or(u32::MAX);
+        self.tally.parts = self.tally.parts.saturating_add(parts);
+        self.tally.height = self.tally.height.max(depth);
+        if depth > MAX_NESTING {
+            return Err(format!("nested deeper than {MAX_NESTING} levels"));
+        }
+        if self.tally.parts > MAX_PARTS {
+            return Err(format!("more than {MAX_PARTS} parts"));
+        }
+        Ok(())
     }
 }
 
 fn var_path(path: &str) -> VarPath {
     match path {
+        "" => VarPath::Whole,
         TARGETING_KEY => VarPath::TargetingKey,
         "$flagd.flagKey" => VarPath::FlagKey,
         "$flagd.timestamp" => VarPath::Timestamp,
         _ => {
-            let mut names = path.split('.').map(str::to_owned);
-            let name = names.next().unwrap_or_default();
-            VarPath::Attribute { name, rest: names.collect() }
+            let mut names = path.split('.').map(Box::from);
+            let name: Box<str> = names.next().unwrap_or_default();
+            match &*name {
+                "$flagd" | TARGETING_KEY => VarPath::Computed(Expr::Text(path.into())),
+                _ => VarPath::Attribute { name, rest: names.collect() },
+            }
         }
+    }
+}
+
+/// How many parts a literal counts.
+fn weight(value: &Value) -> usize {
+    1 + match value {
+        Value::String(text) => text.len() / BYTES_PER_PART,
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| name.len() / BYTES_PER_PART + weight(value)).sum()
+        }
+        _ => 0,
     }
 }
 
 fn as_list(args: &Value) -> &[Value] {
     args.as_array().map_or_else(|| std::slice::from_ref(args), Vec::as_slice)
-}
-
-fn first(args: Vec<Expr>) -> Expr {
-    args.into_iter().next().unwrap_or(Expr::NULL)
-}
-
-/// The first two arguments; `null` stands in for a missing one.
-fn pair(args: Vec<Expr>) -> [Expr; 2] {
-    let mut args = args.into_iter();
-    [(); 2].map(|()| args.next().unwrap_or(Expr::NULL))
-}
-
-fn equal(strict: bool, args: Vec<Expr>) -> Expr {
-    Expr::Equal { strict, sides: Box::new(pair(args)) }
-}
-
-fn at_least_two(mut args: Vec<Expr>, at_most: usize) -> Vec<Expr> {
-    args.truncate(at_most);
-    args.resize(args.len().max(2), Expr::NULL);
-    args
 }

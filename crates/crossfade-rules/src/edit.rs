@@ -9,7 +9,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{Flag, ParseError, RuleSet, parse};
+use crate::{Flag, Limits, ParseError, RuleSet, parse};
 
 /// A document without flags.
 pub const EMPTY: &str = "{
@@ -59,7 +59,7 @@ pub enum EditError {
 /// [`EditError::NotBoolean`] when the flag exists with variants of another type.
 pub fn ensure_boolean(document: &str, key: &str) -> Result<String, EditError> {
     let rules = RuleSet::parse(document)?;
-    let mut document = parse::document(document)?;
+    let mut document = parse::document(document, &Limits::default())?;
     match rules.flag(key) {
         Some(flag) => {
             Switch::of(flag)?;
@@ -141,7 +141,7 @@ fn rewrite(
     change: impl FnOnce(&mut Map<String, Value>, Switch<'_>),
 ) -> Result<String, EditError> {
     let rules = RuleSet::parse(document)?;
-    let mut document = parse::document(document)?;
+    let mut document = parse::document(document, &Limits::default())?;
     let definition = document.get_mut("flags").and_then(|flags| flags.get_mut(key));
     let (Some(flag), Some(Value::Object(definition))) = (rules.flag(key), definition) else {
         let known = rules.keys().map(str::to_owned).collect();

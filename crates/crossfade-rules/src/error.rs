@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{MAX_DOCUMENT_BYTES, MAX_NESTING, source::Position};
+use crate::{MAX_NESTING, source::Position};
 
 /// Why a document is refused as a whole, and where.
 ///
@@ -72,11 +72,13 @@ impl std::error::Error for ParseError {}
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseErrorKind {
-    /// The document is larger than [`MAX_DOCUMENT_BYTES`].
-    #[error("the document has {bytes} bytes; at most {MAX_DOCUMENT_BYTES} are read")]
+    /// The document is larger than its reader allows.
+    #[error("the document has {bytes} bytes; at most {limit} are read")]
     TooLarge {
         /// The size of the document.
         bytes: usize,
+        /// The largest size that is read.
+        limit: usize,
     },
     /// Objects and arrays are nested deeper than [`MAX_NESTING`].
     #[error("nested deeper than {MAX_NESTING} levels")]
@@ -93,18 +95,6 @@ pub enum ParseErrorKind {
     /// The `flags` member is not an object.
     #[error("\"flags\" is not an object")]
     FlagsNotAnObject,
-    /// The `$evaluators` member is not an object.
-    #[error("\"$evaluators\" is not an object")]
-    EvaluatorsNotAnObject,
-    /// The flag's definition is not an object.
-    #[error("the definition is not an object")]
-    FlagNotAnObject,
-    /// The flag's `state` is neither `ENABLED` nor `DISABLED`.
-    #[error("\"state\" is {0}, neither \"ENABLED\" nor \"DISABLED\"")]
-    BadState(String),
-    /// The flag has no `variants` object.
-    #[error("there is no \"variants\" object")]
-    VariantsMissing,
     /// The flag's `defaultVariant` is neither a string nor `null`.
     #[error("\"defaultVariant\" is neither a string nor null")]
     DefaultVariantNotAString,

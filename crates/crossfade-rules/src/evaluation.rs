@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::flag::Variant;
+use crate::{FlagType, flag::Variant};
 
 /// The answer for one flag and one context, in OpenFeature's terms.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,19 +17,33 @@ pub struct Evaluation {
     pub reason: Reason,
     /// What went wrong; `value` is `None` then.
     pub error: Option<ErrorCode>,
+    /// The metadata of the rule set, overlaid by that of the flag. An unknown flag has the set's.
+    pub metadata: Map<String, Value>,
 }
 
 impl Evaluation {
     /// An answer that depends on no rule, as when a test forces a flag.
     #[must_use]
     pub fn fixed(value: impl Into<Value>) -> Self {
-        Self { value: Some(value.into()), variant: None, reason: Reason::Static, error: None }
+        Self {
+            value: Some(value.into()),
+            variant: None,
+            reason: Reason::Static,
+            error: None,
+            metadata: Map::new(),
+        }
     }
 
     /// No answer, because of `error`.
     #[must_use]
     pub fn failed(error: ErrorCode) -> Self {
-        Self { value: None, variant: None, reason: Reason::Error, error: Some(error) }
+        Self {
+            value: None,
+            variant: None,
+            reason: Reason::Error,
+            error: Some(error),
+            metadata: Map::new(),
+        }
     }
 
     /// The value when it is a boolean.
@@ -38,16 +52,34 @@ impl Evaluation {
         self.value.as_ref().and_then(Value::as_bool)
     }
 
-    /// Turns an answer whose value is not of `kind` into [`ErrorCode::TypeMismatch`].
+    /// Converts the value to `kind`, or answers [`ErrorCode::TypeMismatch`] where that would lose
+    /// anything.
     #[must_use]
-    pub fn require(self, kind: ValueKind) -> Self {
-        match &self.value {
-            Some(value) if ValueKind::of(value) != Some(kind) => {
-                Self::failed(ErrorCode::TypeMismatch)
+    pub fn require(mut self, kind: FlagType) -> Self {
+        let Some(value) = &self.value else { return self };
+        match kind.convert(value) {
+            Some(value) => {
+                self.value = Some(value);
+                self
             }
-            _ => self,
+            None => Self { metadata: self.metadata, ..Self::failed(ErrorCode::TypeMismatch) },
         }
     }
+}
+
+/// The answer for one flag and one context in one type, borrowed from the rule set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Details<'a, T> {
+    /// What the caller goes on with: the variant's value, or the default that was handed in.
+    pub value: T,
+    /// The name of the variant whose value this is; `None` when it is the default.
+    pub variant: Option<&'a str>,
+    /// Why this answer was given.
+    pub reason: Reason,
+    /// What went wrong; `value` is the default then.
+    pub error: Option<ErrorCode>,
+    /// The metadata of the rule set, overlaid by that of the flag. `None` when both have none.
+    pub metadata: Option<&'a Map<String, Value>>,
 }
 
 /// Why an answer was given. `Display` prints OpenFeature's name, such as `TARGETING_MATCH`.
@@ -86,42 +118,16 @@ pub enum ErrorCode {
     /// The rule set does not define the flag.
     #[error("FLAG_NOT_FOUND")]
     FlagNotFound,
-    /// The flag's targeting rule cannot be compiled; [`Flag::fault`](crate::Flag::fault) says why.
+    /// The flag's definition cannot be evaluated; [`Flag::fault`](crate::Flag::fault) says why.
     #[error("PARSE_ERROR")]
     ParseError,
     /// The variant's value is not of the type that was asked for.
     #[error("TYPE_MISMATCH")]
     TypeMismatch,
-    /// Targeting answered with the name of a variant that the flag does not have.
+    /// Targeting answered with the name of a variant that the flag does not have, or took more steps
+    /// than it may.
     #[error("GENERAL")]
     General,
-}
-
-/// The types a variant's value can have.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum ValueKind {
-    /// `true` or `false`.
-    Boolean,
-    /// Text.
-    String,
-    /// An integer or a fraction.
-    Number,
-    /// An object or an array.
-    Object,
-}
-
-impl ValueKind {
-    /// The kind of a value; `None` for `null`.
-    #[must_use]
-    pub fn of(value: &Value) -> Option<Self> {
-        match value {
-            Value::Null => None,
-            Value::Bool(_) => Some(Self::Boolean),
-            Value::String(_) => Some(Self::String),
-            Value::Number(_) => Some(Self::Number),
-            Value::Array(_) | Value::Object(_) => Some(Self::Object),
-        }
-    }
 }
 
 /// An answer that still borrows from the rule set.
@@ -133,6 +139,7 @@ pub(crate) struct Outcome<'a> {
 }
 
 impl<'a> Outcome<'a> {
+    #[inline]
     pub(crate) fn picked(variant: Option<&'a Variant>, reason: Reason) -> Self {
         Self { variant, reason, error: None }
     }
@@ -140,15 +147,14 @@ impl<'a> Outcome<'a> {
     pub(crate) fn error(error: ErrorCode) -> Self {
         Self { variant: None, reason: Reason::Error, error: Some(error) }
     }
-}
 
-impl From<Outcome<'_>> for Evaluation {
-    fn from(outcome: Outcome<'_>) -> Self {
-        Self {
-            value: outcome.variant.map(|variant| variant.value.clone()),
-            variant: outcome.variant.map(|variant| variant.name.clone()),
-            reason: outcome.reason,
-            error: outcome.error,
+    pub(crate) fn with_metadata(self, metadata: Option<&Map<String, Value>>) -> Evaluation {
+        Evaluation {
+            value: self.variant.map(|variant| variant.value.clone()),
+            variant: self.variant.map(|variant| variant.name.clone()),
+            reason: self.reason,
+            error: self.error,
+            metadata: metadata.cloned().unwrap_or_default(),
         }
     }
 }

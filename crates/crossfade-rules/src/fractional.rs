@@ -1,17 +1,86 @@
 //! flagd's `fractional`: assigns each user to a weighted bucket, the same one every time.
 
-use std::borrow::Cow;
-
-use serde_json::Value;
+use std::fmt;
 
 use crate::{
-    expr::{Env, Expr, VarPath},
-    murmur::murmur3_x86_32,
+    cbor,
+    expr::{Expr, VarPath},
+    murmur::Murmur3,
+    run::{Env, Scope},
     val::Val,
 };
 
 /// The largest sum of weights.
 const MAX_TOTAL: u64 = i32::MAX as u64;
+
+/// What `fractional` hashes. Versions assign the same user to different buckets.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum FractionalVersion {
+    /// The bytes of the text; in the short form the flag's key directly followed by the targeting
+    /// key. The default.
+    #[default]
+    V2,
+    /// The deterministic CBOR (RFC 8949, section 4.2.1) of the value; in the short form that of the
+    /// array `[flagKey, targetingKey]`.
+    V3,
+}
+
+impl FractionalVersion {
+    /// The version's name in a rule set's metadata.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V2 => "v2",
+            Self::V3 => "v3",
+        }
+    }
+
+    /// The version with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::V2, Self::V3].into_iter().find(|version| version.name() == name)
+    }
+}
+
+impl fmt::Display for FractionalVersion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// A flag's key with what is computed from it once, at load.
+#[derive(Clone, Debug)]
+pub(crate) struct Seed {
+    key: Box<str>,
+    version: FractionalVersion,
+    /// The hash of all that stands in front of the targeting key in the short form.
+    prefix: Murmur3,
+    pub(crate) steps: u32,
+}
+
+impl Seed {
+    pub(crate) fn new(key: &str, version: FractionalVersion, steps: u32) -> Self {
+        let mut prefix = Murmur3::default();
+        match version {
+            FractionalVersion::V2 => prefix.write(key.as_bytes()),
+            FractionalVersion::V3 => {
+                cbor::array(&mut prefix, 2);
+                cbor::text(&mut prefix, key);
+            }
+        }
+        Self { key: key.into(), version, prefix, steps }
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(crate) fn version(&self) -> FractionalVersion {
+        self.version
+    }
+}
 
 /// A compiled `fractional`.
 ///
@@ -20,106 +89,180 @@ const MAX_TOTAL: u64 = i32::MAX as u64;
 /// adds users to it, and shrinking it back leaves exactly those who were there before.
 #[derive(Clone, Debug)]
 pub(crate) struct Fractional {
-    key: BucketKey,
-    buckets: Vec<Bucket>,
+    pub(crate) key: BucketKey,
+    variants: Box<[Expr]>,
+    weights: Weights,
 }
 
 /// What is hashed.
 #[derive(Clone, Debug)]
 pub(crate) enum BucketKey {
-    /// The short form: the flag's key directly followed by the targeting key.
+    /// The short form: the flag's key and the targeting key.
     FlagAndTargetingKey,
-    /// The first argument, which must come out as a string.
-    Computed(Box<Expr>),
+    /// Text that is hashed piece by piece, without being put together first.
+    Cat(Box<[Expr]>),
+    /// The first argument.
+    Computed(Expr),
 }
 
-/// One bucket of a [`Fractional`].
 #[derive(Clone, Debug)]
-pub(crate) struct Bucket {
-    pub(crate) variant: Expr,
-    /// A whole number. Default: 1; below zero counts as zero.
-    pub(crate) weight: Option<Expr>,
+enum Weights {
+    /// Where each bucket ends on the line; the last end is its length.
+    Fixed(Box<[u64]>),
+    Computed(Box<[Expr]>),
 }
 
 impl Fractional {
-    pub(crate) fn new(key: BucketKey, buckets: Vec<Bucket>) -> Self {
-        Self { key, buckets }
+    /// Buckets with the rules for their variants and weights. `None` when fixed weights are of no
+    /// use: not whole, or adding up to nothing or too much.
+    pub(crate) fn new(key: BucketKey, buckets: Vec<(Expr, Expr)>) -> Option<Self> {
+        let (variants, weights): (Vec<_>, Vec<_>) = buckets.into_iter().unzip();
+        let weights = match weights.iter().all(Expr::is_literal) {
+            true => Weights::Fixed(ends(weights.iter().map(|weight| match weight {
+                Expr::Number(number) => whole(*number),
+                _ => None,
+            }))?),
+            false => Weights::Computed(weights.into()),
+        };
+        Some(Self { key, variants: variants.into(), weights })
     }
 
     /// What the user's bucket holds; `null` when there is no key to hash or a weight is unusable.
-    pub(crate) fn pick<'a>(&'a self, env: Env<'a>) -> Val<'a> {
-        self.bucket(env).map_or(Val::Null, |bucket| bucket.variant.eval(env))
-    }
-
-    fn bucket<'a>(&'a self, env: Env<'a>) -> Option<&'a Bucket> {
-        let key = self.key.text(env)?;
-        let mut total = 0;
-        for bucket in &self.buckets {
-            total += bucket.weight(env)?;
-        }
-        if total > MAX_TOTAL {
-            return None;
-        }
-        let hash = u64::from(murmur3_x86_32(key.as_bytes(), 0));
-        let point = (hash * total) >> 32;
-        let mut end = 0;
-        self.buckets.iter().find(|bucket| {
-            end += bucket.weight(env).unwrap_or(0);
-            point < end
-        })
-    }
-
-    /// The buckets' variants and weights when both stand in the rule as they are, and every user with
-    /// a targeting key is assigned to one of them.
-    pub(crate) fn fixed_buckets(&self) -> Option<Vec<(&Value, u64)>> {
-        let covers_every_user = match &self.key {
-            BucketKey::FlagAndTargetingKey => true,
-            BucketKey::Computed(key) => match &**key {
-                Expr::Cat(_) => true,
-                Expr::Var { path, .. } => *path == VarPath::TargetingKey,
-                _ => false,
-            },
+    pub(crate) fn pick<'a>(&'a self, env: &Env<'a>, scope: Scope<'_, 'a>) -> Val<'a> {
+        let bucket = match &self.weights {
+            Weights::Fixed(ends) => self.key.hash(env, scope).and_then(|hash| find(hash, ends)),
+            Weights::Computed(weights) => {
+                let weights = weights.iter().map(|weight| match weight.eval(env, scope) {
+                    Val::Number(number) => whole(number),
+                    _ => None,
+                });
+                let ends = ends(weights);
+                ends.and_then(|ends| find(self.key.hash(env, scope)?, &ends))
+            }
         };
-        let buckets = self.buckets.iter().map(Bucket::fixed).collect::<Option<Vec<_>>>()?;
-        let total: u64 = buckets.iter().map(|(_, weight)| weight).sum();
-        (covers_every_user && (1..=MAX_TOTAL).contains(&total)).then_some(buckets)
+        let variant = bucket.and_then(|bucket| self.variants.get(bucket));
+        variant.map_or(Val::Null, |variant| variant.eval(env, scope))
+    }
+
+    /// The buckets' variants and weights, when the weights stand in the rule.
+    pub(crate) fn fixed_buckets(&self) -> Option<impl Iterator<Item = (&Expr, u64)>> {
+        let Weights::Fixed(ends) = &self.weights else { return None };
+        let starts = std::iter::once(&0).chain(ends.iter());
+        let weights = ends.iter().zip(starts).map(|(end, start)| end - start);
+        Some(self.variants.iter().zip(weights))
+    }
+
+    /// Whether every user with a targeting key is assigned to a bucket.
+    pub(crate) fn covers_every_user(&self) -> bool {
+        match &self.key {
+            BucketKey::FlagAndTargetingKey | BucketKey::Cat(_) => true,
+            BucketKey::Computed(Expr::Var(var)) => matches!(var.path, VarPath::TargetingKey),
+            BucketKey::Computed(_) => false,
+        }
     }
 }
 
 impl BucketKey {
-    fn text<'a>(&'a self, env: Env<'a>) -> Option<Cow<'a, str>> {
-        match self {
-            Self::FlagAndTargetingKey => {
-                Some([env.flag_key, env.context.targeting_key()?].concat().into())
+    #[inline]
+    fn hash<'a>(&'a self, env: &Env<'a>, scope: Scope<'_, 'a>) -> Option<u32> {
+        match (env.seed.version, self) {
+            (FractionalVersion::V2, Self::FlagAndTargetingKey) => {
+                let mut hash = env.seed.prefix;
+                hash.write(env.context.targeting_key()?.as_bytes());
+                Some(hash.finish())
             }
-            Self::Computed(expr) => match expr.eval(env) {
-                Val::Text(text) => Some(text),
-                _ => None,
-            },
+            (FractionalVersion::V3, Self::FlagAndTargetingKey) => {
+                let mut hash = env.seed.prefix;
+                cbor_targeting_key(&mut hash, env)?;
+                Some(hash.finish())
+            }
+            (version, Self::Cat(parts)) => {
+                let mut hash = Murmur3::default();
+                if version == FractionalVersion::V3 {
+                    let mut length = Length(0);
+                    each_text(parts, env, scope, &mut length)?;
+                    cbor::text_head(&mut hash, length.0);
+                }
+                each_text(parts, env, scope, &mut hash)?;
+                Some(hash.finish())
+            }
+            (FractionalVersion::V2, Self::Computed(key)) => {
+                let mut hash = Murmur3::default();
+                hash.write(key.eval(env, scope).as_text()?.as_bytes());
+                Some(hash.finish())
+            }
+            (FractionalVersion::V3, Self::Computed(key)) => {
+                let mut hash = Murmur3::default();
+                match exact_integer(key, env, scope) {
+                    Some(number) => cbor::integer(&mut hash, number),
+                    None => match key.eval(env, scope) {
+                        Val::Null => return None,
+                        list if list.is_array() => return None,
+                        value => cbor::value(&mut hash, &value)?,
+                    },
+                }
+                Some(hash.finish())
+            }
         }
     }
 }
 
-impl Bucket {
-    fn fixed(&self) -> Option<(&Value, u64)> {
-        let weight = match &self.weight {
-            None => 1,
-            Some(weight) => whole(&weight.as_literal()?.into())?,
-        };
-        Some((self.variant.as_literal()?, weight))
-    }
-
-    fn weight(&self, env: Env<'_>) -> Option<u64> {
-        self.weight.as_ref().map_or(Some(1), |weight| whole(&weight.eval(env)))
-    }
+/// Writes the targeting key of the short form's array; there is none to write when it is empty.
+fn cbor_targeting_key(hash: &mut Murmur3, env: &Env<'_>) -> Option<()> {
+    let key = env.context.targeting_key().filter(|key| !key.is_empty())?;
+    cbor::text(hash, key);
+    Some(())
 }
 
-/// A weight as a whole number; `None` when it is none, or larger than any sum may be.
-fn whole(value: &Val<'_>) -> Option<u64> {
-    match value {
-        Val::Number(number) if number.fract() == 0.0 && *number <= MAX_TOTAL as f64 => {
-            Some(number.max(0.0) as u64)
+/// An id of 64 bits as it is, not rounded to a double.
+fn exact_integer(key: &Expr, env: &Env<'_>, scope: Scope<'_, '_>) -> Option<i128> {
+    let (Expr::Var(var), Scope::Context) = (key, scope) else { return None };
+    match &var.path {
+        VarPath::Attribute { name, rest } if rest.is_empty() => {
+            env.context.attribute(name)?.as_integer()
         }
         _ => None,
     }
+}
+
+fn each_text<'a>(
+    parts: &'a [Expr],
+    env: &Env<'a>,
+    scope: Scope<'_, 'a>,
+    out: &mut impl fmt::Write,
+) -> Option<()> {
+    parts.iter().try_for_each(|part| part.eval(env, scope).write_text(out).ok())
+}
+
+/// Counts the bytes that are written to it.
+struct Length(usize);
+
+impl fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
+}
+
+/// The running sums of weights. `None` when one is unusable or the sum is nothing or too much.
+fn ends(weights: impl Iterator<Item = Option<u64>>) -> Option<Box<[u64]>> {
+    let mut total = 0;
+    let ends = weights.map(|weight| {
+        total += weight?;
+        (total <= MAX_TOTAL).then_some(total)
+    });
+    let ends: Box<[u64]> = ends.collect::<Option<_>>()?;
+    ends.last().is_some_and(|total| *total > 0).then_some(ends)
+}
+
+/// The bucket on which the hash's point lies.
+#[inline]
+fn find(hash: u32, ends: &[u64]) -> Option<usize> {
+    let point = (u64::from(hash) * ends.last()?) >> 32;
+    ends.iter().position(|end| point < *end)
+}
+
+/// A weight as a whole number; `None` when it is none, or larger than any sum may be.
+fn whole(number: f64) -> Option<u64> {
+    (number.fract() == 0.0 && number <= MAX_TOTAL as f64).then(|| number.max(0.0) as u64)
 }

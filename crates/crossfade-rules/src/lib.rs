@@ -1,11 +1,14 @@
-//! Feature-flag rule sets in flagd's definition format: parse, compile, evaluate, edit.
+//! Feature-flag rule sets in flagd's definition format: parse, compile, evaluate, check, compare, edit.
 //!
 //! [`RuleSet::parse`] turns the text of a document into compiled flags, or refuses it whole with the
-//! line and the reason. [`RuleSet::evaluate`] then answers for one flag and one [`Context`]. The
-//! [`edit`] module makes the changes an operator asks for ("25 % of the users") to the document text.
+//! line and the reason. [`RuleSet::value`] and its kin then answer for one flag and one [`Context`];
+//! [`RuleSet::index`] looks a key up once for many answers. [`check()`] lists all that is wrong with a
+//! document, [`diff()`] tells what users two sets treat differently, and the [`edit`] module makes the
+//! changes an operator asks for ("25 % of the users") to the document text.
 //!
 //! Nothing here awaits, reads a file, asks a clock or draws a random number: the same rule set and
 //! the same context give the same answer in every process, which is what keeps a user on one side.
+//! An evaluation allocates only where a rule builds a text or an array.
 //!
 //! ```
 //! use crossfade_rules::{Context, RuleSet, edit};
@@ -23,14 +26,24 @@ mod context;
 mod error;
 mod evaluation;
 mod flag;
+mod limits;
+mod request;
+mod value;
 
 pub mod edit;
 
+mod check;
+mod diff;
+
+mod cbor;
 mod compile;
 mod expr;
 mod fractional;
+mod js;
 mod murmur;
 mod parse;
+mod run;
+mod semver;
 mod share;
 mod source;
 mod val;
@@ -38,15 +51,14 @@ mod val;
 #[cfg(test)]
 mod tests;
 
+pub use check::{Problem, Severity, check, check_within};
 pub use context::{Attribute, Context};
+pub use diff::{FlagChange, FlagDiff, Share, diff};
 pub use error::{ParseError, ParseErrorKind};
-pub use evaluation::{ErrorCode, Evaluation, Reason, ValueKind};
+pub use evaluation::{Details, ErrorCode, Evaluation, Reason};
 pub use flag::Flag;
-pub use rule_set::RuleSet;
-
-/// The largest document that is read, in bytes: 1 MiB.
-pub const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
-
-/// The deepest nesting of objects and arrays that is read, in a document and in a targeting rule
-/// with its `$ref`s filled in.
-pub const MAX_NESTING: usize = 64;
+pub use fractional::FractionalVersion;
+pub use limits::{Limits, MAX_DOCUMENT_BYTES, MAX_NESTING, MAX_STEPS};
+pub use request::{Request, RequestError};
+pub use rule_set::{FlagIndex, FractionalChange, RuleSet};
+pub use value::{FlagType, FlagValue};

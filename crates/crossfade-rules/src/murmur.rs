@@ -1,19 +1,58 @@
 //! MurmurHash3 x86 32: the hash by which every flagd provider assigns users.
 
-/// MurmurHash3, x86, 32 bits.
-pub(crate) fn murmur3_x86_32(bytes: &[u8], seed: u32) -> u32 {
-    let (blocks, tail) = bytes.as_chunks::<4>();
-    let mut hash = seed;
-    for block in blocks {
-        hash ^= scramble(u32::from_le_bytes(*block));
-        hash = hash.rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
+use std::fmt;
+
+/// MurmurHash3, x86, 32 bits, of bytes that come piece by piece.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Murmur3 {
+    hash: u32,
+    /// Bytes that do not fill a block yet, the first in the lowest place.
+    tail: u32,
+    length: u32,
+}
+
+impl Murmur3 {
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) {
+        let held = self.length % 4;
+        // The algorithm counts the length modulo 2^32.
+        self.length = self.length.wrapping_add(bytes.len() as u32);
+        if held > 0 {
+            let missing = (4 - held) as usize;
+            let (first, rest) = bytes.split_at(missing.min(bytes.len()));
+            self.tail |= little_endian(first) << (8 * held);
+            if first.len() < missing {
+                return;
+            }
+            self.mix(self.tail);
+            bytes = rest;
+        }
+        let (blocks, rest) = bytes.as_chunks::<4>();
+        for block in blocks {
+            self.mix(u32::from_le_bytes(*block));
+        }
+        self.tail = little_endian(rest);
     }
-    let mut last = [0; 4];
-    last[..tail.len()].copy_from_slice(tail);
-    hash ^= scramble(u32::from_le_bytes(last));
-    // The algorithm counts the length modulo 2^32.
-    hash ^= bytes.len() as u32;
-    avalanche(hash)
+
+    pub(crate) fn finish(self) -> u32 {
+        avalanche(self.hash ^ scramble(self.tail) ^ self.length)
+    }
+
+    fn mix(&mut self, block: u32) {
+        self.hash ^= scramble(block);
+        self.hash = self.hash.rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
+    }
+}
+
+impl fmt::Write for Murmur3 {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// At most four bytes, the first in the lowest place.
+fn little_endian(bytes: &[u8]) -> u32 {
+    bytes.iter().rev().fold(0, |block, byte| (block << 8) | u32::from(*byte))
 }
 
 fn scramble(block: u32) -> u32 {
@@ -32,8 +71,17 @@ mod tests {
 
     #[track_caller]
     fn check(input: impl AsRef<[u8]>, seed: u32, expect: u32) {
-        let hash = murmur3_x86_32(input.as_ref(), seed);
-        assert_eq!(hash, expect, "{hash:#x} is not {expect:#x}");
+        let input = input.as_ref();
+        for cut in 0..=input.len() {
+            for end in [cut, (cut + 1).min(input.len()), input.len()] {
+                let mut hasher = Murmur3 { hash: seed, ..Murmur3::default() };
+                hasher.write(&input[..cut]);
+                hasher.write(&input[cut..end]);
+                hasher.write(&input[end..]);
+                let hash = hasher.finish();
+                assert_eq!(hash, expect, "{hash:#x} is not {expect:#x}, cut at {cut} and {end}");
+            }
+        }
     }
 
     #[test]

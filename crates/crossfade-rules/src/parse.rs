@@ -1,46 +1,89 @@
 //! From the text of a document to compiled flags.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::{
-    Flag, MAX_DOCUMENT_BYTES, ParseError,
+    Flag, FractionalVersion, Limits, ParseError,
     ParseErrorKind::{self, *},
-    compile,
+    compile::Compiler,
     flag::{Targeting, Variant},
+    fractional::Seed,
     source,
 };
 
-/// Parses a document and compiles its flags, in the document's order.
-pub(crate) fn rule_set(text: &str) -> Result<Vec<Flag>, ParseError> {
-    let document = document(text)?;
-    let evaluators = match document.get("$evaluators") {
-        None => None,
-        Some(Value::Object(evaluators)) => Some(evaluators),
-        Some(_) => return Err(misplaced(text, "$evaluators", EvaluatorsNotAnObject)),
-    };
-    let flags = match document.get("flags") {
+/// The member of a rule set's metadata that pins the version of `fractional`.
+pub(crate) const FRACTIONAL: &str = "crossfade.fractional";
+
+/// A document whose flags are compiled, in their order.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) flags: Vec<Flag>,
+    pub(crate) metadata: Option<Arc<Map<String, Value>>>,
+    pub(crate) fractional: Option<FractionalVersion>,
+}
+
+/// Parses a document and compiles its flags.
+pub(crate) fn rule_set(text: &str, limits: &Limits) -> Result<Parsed, ParseError> {
+    let mut document = document(text, limits)?;
+    let flags = match document.swap_remove("flags") {
         Some(Value::Object(flags)) => flags,
         Some(_) => return Err(misplaced(text, "flags", FlagsNotAnObject)),
         None => return Err(ParseError::new(FlagsMissing)),
     };
-    let compiled = flags.iter().map(|(key, definition)| {
-        flag(key, definition, evaluators).map_err(|kind| {
-            ParseError::new(kind).at(source::position_of(text, &["flags", key])).in_flag(key)
-        })
-    });
-    compiled.collect()
+    let metadata = match document.swap_remove("metadata") {
+        Some(Value::Object(metadata)) if !metadata.is_empty() => Some(Arc::new(metadata)),
+        _ => None,
+    };
+    let pinned = fractional_version(metadata.as_deref());
+    let mut definitions = Vec::with_capacity(flags.len());
+    for (key, value) in flags {
+        let definition = Definition::read(value).map_err(|kind| {
+            ParseError::new(kind).at(source::position_of(text, &["flags", &key])).in_flag(&key)
+        })?;
+        definitions.push((key, definition));
+    }
+    let evaluators = document.get("$evaluators").and_then(Value::as_object);
+    let mut compiler = Compiler::new(evaluators, pinned.clone());
+    // The version has no say in a set whose metadata name one that does not exist.
+    let version = pinned.clone().unwrap_or_default();
+    let rules: Vec<_> =
+        definitions.iter().map(|(_, definition)| definition.rule(&mut compiler)).collect();
+    let flags =
+        definitions.into_iter().zip(rules).map(|((key, definition), (targeting, time))| Flag {
+            seed: Seed::new(&key, version, limits.steps),
+            enabled: definition.enabled,
+            variants: definition.variants,
+            default: definition.default,
+            targeting,
+            reads_time: time,
+            metadata: merged(metadata.as_ref(), definition.metadata),
+        });
+    Ok(Parsed { flags: flags.collect(), metadata, fractional: pinned.ok() })
 }
 
 /// Reads the outermost object, within the limits on size and nesting.
-pub(crate) fn document(text: &str) -> Result<Map<String, Value>, ParseError> {
-    if text.len() > MAX_DOCUMENT_BYTES {
-        return Err(ParseError::new(TooLarge { bytes: text.len() }));
+pub(crate) fn document(text: &str, limits: &Limits) -> Result<Map<String, Value>, ParseError> {
+    let (bytes, limit) = (text.len(), limits.document_bytes);
+    if bytes > limit {
+        return Err(ParseError::new(TooLarge { bytes, limit }));
     }
     source::check_nesting(text)?;
     match serde_json::from_str(text) {
         Ok(Value::Object(document)) => Ok(document),
         Ok(_) => Err(ParseError::new(NotAnObject)),
         Err(error) => Err(syntax(&error)),
+    }
+}
+
+/// The version of `fractional` that the metadata pin. The error says what they pin instead.
+fn fractional_version(metadata: Option<&Map<String, Value>>) -> Result<FractionalVersion, String> {
+    match metadata.and_then(|metadata| metadata.get(FRACTIONAL)) {
+        None => Ok(FractionalVersion::default()),
+        Some(pinned) => pinned.as_str().and_then(FractionalVersion::named).ok_or_else(|| {
+            format!("the metadata \"{FRACTIONAL}\" is {pinned}, neither \"v2\" nor \"v3\"")
+        }),
     }
 }
 
@@ -56,46 +99,85 @@ fn misplaced(text: &str, member: &str, kind: ParseErrorKind) -> ParseError {
     ParseError::new(kind).at(source::position_of(text, &[member]))
 }
 
-fn flag(
-    key: &str,
-    definition: &Value,
-    evaluators: Option<&Map<String, Value>>,
-) -> Result<Flag, ParseErrorKind> {
-    let definition = definition.as_object().ok_or(FlagNotAnObject)?;
-    let variants = variants(definition)?;
-    let default = default_variant(definition, &variants)?;
-    let targeting = match definition.get("targeting") {
-        None | Some(Value::Null) => Targeting::None,
-        Some(Value::Object(rule)) if rule.is_empty() => Targeting::None,
-        Some(rule) => {
-            compile::targeting(rule, evaluators).map_or_else(Targeting::Broken, Targeting::Rule)
-        }
-    };
-    Ok(Flag { key: key.to_owned(), enabled: is_enabled(definition)?, variants, default, targeting })
+fn merged(
+    set: Option<&Arc<Map<String, Value>>>,
+    own: Map<String, Value>,
+) -> Option<Arc<Map<String, Value>>> {
+    if own.is_empty() {
+        return set.cloned();
+    }
+    let mut merged = set.map(|set| Map::clone(set)).unwrap_or_default();
+    merged.extend(own);
+    Some(Arc::new(merged))
 }
 
-/// The state; a definition that leaves it out is enabled, as flagd has it.
-fn is_enabled(definition: &Map<String, Value>) -> Result<bool, ParseErrorKind> {
-    match definition.get("state") {
-        None => Ok(true),
-        Some(Value::String(state)) if state == "ENABLED" => Ok(true),
-        Some(Value::String(state)) if state == "DISABLED" => Ok(false),
-        Some(other) => Err(BadState(other.to_string())),
+/// What a flag's definition says, before its rule is compiled.
+#[derive(Debug, Default)]
+struct Definition {
+    enabled: bool,
+    variants: Vec<Variant>,
+    default: Option<usize>,
+    rule: Option<Value>,
+    metadata: Map<String, Value>,
+    /// Why the flag cannot be evaluated, whatever its rule.
+    fault: Option<String>,
+}
+
+impl Definition {
+    /// Reads a definition. Only a `defaultVariant` that names no variant is an error for the set.
+    fn read(value: Value) -> Result<Self, ParseErrorKind> {
+        let Value::Object(mut members) = value else {
+            let fault = Some("the definition is not an object".to_owned());
+            return Ok(Self { enabled: true, fault, ..Self::default() });
+        };
+        let mut read = Self { enabled: true, ..Self::default() };
+        match members.swap_remove("state") {
+            None => {}
+            Some(Value::String(state)) if state == "ENABLED" => {}
+            Some(Value::String(state)) if state == "DISABLED" => read.enabled = false,
+            Some(other) => {
+                let fault = format!("\"state\" is {other}, neither \"ENABLED\" nor \"DISABLED\"");
+                read.fault = Some(fault);
+            }
+        }
+        match members.swap_remove("variants") {
+            None => {}
+            Some(Value::Object(variants)) => {
+                let named = variants.into_iter().map(|(name, value)| Variant { name, value });
+                read.variants = named.collect();
+            }
+            Some(_) => read.fault = Some("\"variants\" is not an object".to_owned()),
+        }
+        read.default = default_variant(members.swap_remove("defaultVariant"), &read.variants)?;
+        if let Some(Value::Object(metadata)) = members.swap_remove("metadata") {
+            read.metadata = metadata;
+        }
+        read.rule = members.swap_remove("targeting").filter(|rule| match rule {
+            Value::Null => false,
+            Value::Object(rule) => !rule.is_empty(),
+            _ => true,
+        });
+        Ok(read)
+    }
+
+    /// The flag's targeting, and whether it may read the time.
+    fn rule<'a>(&'a self, compiler: &mut Compiler<'a>) -> (Targeting, bool) {
+        match (&self.fault, &self.rule) {
+            (Some(fault), _) => (Targeting::Broken(fault.clone()), false),
+            (None, None) => (Targeting::None, false),
+            (None, Some(rule)) => match compiler.targeting(rule) {
+                Ok(rule) => (Targeting::Rule(rule.expr), rule.reads_time),
+                Err(fault) => (Targeting::Broken(fault), false),
+            },
+        }
     }
 }
 
-fn variants(definition: &Map<String, Value>) -> Result<Vec<Variant>, ParseErrorKind> {
-    let variants = definition.get("variants").and_then(Value::as_object).ok_or(VariantsMissing)?;
-    let named =
-        variants.iter().map(|(name, value)| Variant { name: name.clone(), value: value.clone() });
-    Ok(named.collect())
-}
-
 fn default_variant(
-    definition: &Map<String, Value>,
+    name: Option<Value>,
     variants: &[Variant],
 ) -> Result<Option<usize>, ParseErrorKind> {
-    let name = match definition.get("defaultVariant") {
+    let name = match name {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(name)) => name,
         Some(_) => return Err(DefaultVariantNotAString),
@@ -104,7 +186,7 @@ fn default_variant(
         Some(index) => Ok(Some(index)),
         None => {
             let known: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
-            Err(UnknownDefaultVariant { name: name.clone(), known: known.join(", ") })
+            Err(UnknownDefaultVariant { name, known: known.join(", ") })
         }
     }
 }

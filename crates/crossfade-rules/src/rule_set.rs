@@ -1,39 +1,71 @@
 //! All flags of one document, compiled.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use crate::{Context, ErrorCode, Evaluation, Flag, ParseError, evaluation::Outcome, parse};
+use foldhash::fast::FixedState;
+use serde_json::{Map, Value};
+
+use crate::{
+    Context, Details, ErrorCode, Evaluation, Flag, FlagValue, FractionalVersion, Limits,
+    ParseError, Reason, evaluation::Outcome, parse,
+};
 
 /// All flag definitions of one document, compiled; immutable.
 ///
-/// A rule set is all or nothing: [`RuleSet::parse`] refuses a document with one unusable flag, so
-/// that a typing mistake never replaces a working set. The one exception is flagd's own: a targeting
-/// rule that uses an operator this crate does not know spoils its own flag only.
+/// [`RuleSet::parse`] refuses a document that is not JSON or that has a flag whose `defaultVariant`
+/// names no variant, so that a typing mistake never replaces a working set. Anything else that is
+/// wrong with a flag spoils that flag only, which then answers [`ErrorCode::ParseError`]; [`check`]
+/// lists it.
+///
+/// [`check`]: crate::check()
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     flags: Vec<Flag>,
-    by_key: HashMap<String, usize>,
+    by_key: HashMap<Box<str>, FlagIndex, FixedState>,
+    metadata: Option<Arc<Map<String, Value>>>,
+    /// `None` when the metadata pin a version that does not exist.
+    fractional: Option<FractionalVersion>,
+}
+
+/// Where a flag stands in one rule set. It means nothing in any other set, nor in a later one that
+/// was made from the same document: look the key up again for each.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct FlagIndex(u32);
+
+/// A change of the version by which `fractional` assigns users, and with it of most assignments.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FractionalChange {
+    /// The version of the set in use.
+    pub from: FractionalVersion,
+    /// The version of the set that would follow.
+    pub to: FractionalVersion,
 }
 
 impl RuleSet {
-    /// Parses and compiles a document in flagd's definition format.
+    /// Parses and compiles a document in flagd's definition format, within the default [`Limits`].
     ///
     /// # Errors
     ///
     /// Refuses the whole document when it is larger than [`MAX_DOCUMENT_BYTES`] or nested deeper
-    /// than [`MAX_NESTING`], is not JSON, has no `flags` object, or holds a flag whose shape cannot be
-    /// read: a `defaultVariant` that names none of its variants, for one.
+    /// than [`MAX_NESTING`], is not JSON, has no `flags` object, or holds a flag whose
+    /// `defaultVariant` names none of its variants.
     ///
     /// [`MAX_DOCUMENT_BYTES`]: crate::MAX_DOCUMENT_BYTES
     /// [`MAX_NESTING`]: crate::MAX_NESTING
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        parse::rule_set(text).map(Self::from_flags)
+        Self::parse_within(text, &Limits::default())
     }
 
-    fn from_flags(flags: Vec<Flag>) -> Self {
-        let by_key =
-            flags.iter().enumerate().map(|(index, flag)| (flag.key().to_owned(), index)).collect();
-        Self { flags, by_key }
+    /// Parses and compiles a document as [`RuleSet::parse`] does, within other limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`RuleSet::parse`].
+    pub fn parse_within(text: &str, limits: &Limits) -> Result<Self, ParseError> {
+        let parse::Parsed { flags, metadata, fractional } = parse::rule_set(text, limits)?;
+        let keys = (0..).map(FlagIndex).zip(&flags).map(|(index, flag)| (flag.key().into(), index));
+        let by_key = keys.collect();
+        Ok(Self { flags, by_key, metadata, fractional })
     }
 
     /// Evaluates one flag, whatever the type of its variants.
@@ -42,10 +74,27 @@ impl RuleSet {
     /// default in its code.
     #[must_use]
     pub fn evaluate(&self, key: &str, context: &Context<'_>) -> Evaluation {
-        self.outcome(key, context).into()
+        match self.flag(key) {
+            Some(flag) => flag.evaluate(context),
+            None => Outcome::error(ErrorCode::FlagNotFound).with_metadata(self.metadata()),
+        }
     }
 
-    /// Evaluates one boolean flag without copying anything.
+    /// Evaluates one boolean flag without copying anything; see [`RuleSet::value`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RuleSet::value`].
+    #[inline]
+    pub fn evaluate_bool(
+        &self,
+        key: &str,
+        context: &Context<'_>,
+    ) -> Result<Option<bool>, ErrorCode> {
+        self.value(key, context)
+    }
+
+    /// Evaluates one flag in one type, without copying anything.
     ///
     /// `Ok(None)` means that the flag leaves the answer to the default in the code: it is `DISABLED`,
     /// or neither its targeting nor its `defaultVariant` picks a variant.
@@ -53,19 +102,45 @@ impl RuleSet {
     /// # Errors
     ///
     /// [`ErrorCode::FlagNotFound`], [`ErrorCode::ParseError`] or [`ErrorCode::General`] as in
-    /// [`RuleSet::evaluate`]; [`ErrorCode::TypeMismatch`] when the variant's value is no boolean.
-    pub fn evaluate_bool(
-        &self,
+    /// [`RuleSet::evaluate`]; [`ErrorCode::TypeMismatch`] when the variant's value is of another type.
+    #[inline]
+    pub fn value<'a, T: FlagValue<'a>>(
+        &'a self,
         key: &str,
         context: &Context<'_>,
-    ) -> Result<Option<bool>, ErrorCode> {
-        let outcome = self.outcome(key, context);
-        if let Some(error) = outcome.error {
-            return Err(error);
-        }
-        match outcome.variant {
-            None => Ok(None),
-            Some(variant) => variant.value.as_bool().map(Some).ok_or(ErrorCode::TypeMismatch),
+    ) -> Result<Option<T>, ErrorCode> {
+        self.flag(key).ok_or(ErrorCode::FlagNotFound)?.value(context)
+    }
+
+    /// Evaluates one flag in one type. The default is answered wherever the flag has no value.
+    #[inline]
+    #[must_use]
+    pub fn value_or<'a, T: FlagValue<'a>>(
+        &'a self,
+        key: &str,
+        context: &Context<'_>,
+        default: T,
+    ) -> T {
+        self.value(key, context).ok().flatten().unwrap_or(default)
+    }
+
+    /// Evaluates one flag in one type, and says how the answer came about.
+    #[must_use]
+    pub fn details<'a, T: FlagValue<'a>>(
+        &'a self,
+        key: &str,
+        context: &Context<'_>,
+        default: T,
+    ) -> Details<'a, T> {
+        match self.flag(key) {
+            Some(flag) => flag.details(context, default),
+            None => Details {
+                value: default,
+                variant: None,
+                reason: Reason::Error,
+                error: Some(ErrorCode::FlagNotFound),
+                metadata: self.metadata(),
+            },
         }
     }
 
@@ -80,9 +155,45 @@ impl RuleSet {
     }
 
     /// One flag; `None` when the document does not define it.
+    #[inline]
     #[must_use]
     pub fn flag(&self, key: &str) -> Option<&Flag> {
-        self.by_key.get(key).and_then(|&index| self.flags.get(index))
+        self.by_key.get(key).and_then(|&index| self.flag_at(index))
+    }
+
+    /// Where a flag stands in this set, so that its key has to be looked up only once; `None` when
+    /// the document does not define it.
+    #[must_use]
+    pub fn index(&self, key: &str) -> Option<FlagIndex> {
+        self.by_key.get(key).copied()
+    }
+
+    /// The flag at an index of this set; `None` for an index that lies beyond its end.
+    #[inline]
+    #[must_use]
+    pub fn flag_at(&self, index: FlagIndex) -> Option<&Flag> {
+        self.flags.get(index.0 as usize)
+    }
+
+    /// The metadata of the set itself.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Map<String, Value>> {
+        self.metadata.as_deref()
+    }
+
+    /// The version by which `fractional` assigns users: `crossfade.fractional` in the set's metadata.
+    /// `None` when that names no version, whereupon flags that use `fractional` cannot be evaluated.
+    #[must_use]
+    pub fn fractional_version(&self) -> Option<FractionalVersion> {
+        self.fractional
+    }
+
+    /// Whether going on with `next` would change the version of `fractional`, and so assign most
+    /// users anew. A set without flags assigned nobody.
+    #[must_use]
+    pub fn fractional_change(&self, next: &Self) -> Option<FractionalChange> {
+        let (from, to) = (self.fractional?, next.fractional?);
+        (from != to && !self.flags.is_empty()).then_some(FractionalChange { from, to })
     }
 
     /// The share of users, 0.0 to 100.0, that get `true` from a boolean flag; see
@@ -90,12 +201,5 @@ impl RuleSet {
     #[must_use]
     pub fn true_percent(&self, key: &str) -> Option<f64> {
         self.flag(key)?.true_percent()
-    }
-
-    fn outcome<'a>(&'a self, key: &str, context: &'a Context<'a>) -> Outcome<'a> {
-        match self.flag(key) {
-            Some(flag) => flag.outcome(context),
-            None => Outcome::error(ErrorCode::FlagNotFound),
-        }
     }
 }

@@ -1,12 +1,11 @@
 //! How many users get `true`, as far as the rule alone tells.
 
-use serde_json::Value;
-
 use crate::{
     Flag,
     expr::Expr,
-    flag::{Targeting, Variant},
-    val::Val,
+    flag::{Named, Targeting, Variant},
+    fractional::Seed,
+    run::{Env, Scope},
 };
 
 pub(crate) fn true_percent(flag: &Flag) -> Option<f64> {
@@ -19,6 +18,9 @@ pub(crate) fn true_percent(flag: &Flag) -> Option<f64> {
     match &flag.targeting {
         Targeting::None => boolean(flag.default()?).map(all_or_nobody),
         Targeting::Rule(Expr::Fractional(fractional)) => {
+            if !fractional.covers_every_user() {
+                return None;
+            }
             let (mut yes, mut total) = (0, 0);
             for (variant, weight) in fractional.fixed_buckets()? {
                 total += weight;
@@ -29,18 +31,21 @@ pub(crate) fn true_percent(flag: &Flag) -> Option<f64> {
             // Both are below 2^31, so neither conversion rounds.
             Some(yes as f64 * 100.0 / total as f64)
         }
-        Targeting::Rule(Expr::Literal(variant)) => {
-            boolean(named(flag, variant)?).map(all_or_nobody)
-        }
-        Targeting::Rule(_) | Targeting::Broken(_) => None,
+        Targeting::Rule(rule) => boolean(named(flag, rule)?).map(all_or_nobody),
+        Targeting::Broken(_) => None,
     }
 }
 
-fn named<'a>(flag: &'a Flag, variant: &Value) -> Option<&'a Variant> {
-    match Val::from(variant) {
-        Val::Null => flag.default(),
-        Val::Json(_) | Val::List(_) => None,
-        name => flag.variant(&name.to_text()),
+/// The variant that users get for an answer that computes nothing.
+pub(crate) fn named<'a>(flag: &'a Flag, answer: &Expr) -> Option<&'a Variant> {
+    if !answer.is_literal() {
+        return None;
+    }
+    let (seed, nobody) = (Seed::new("", flag.seed.version(), 0), crate::Context::anonymous());
+    match flag.named_by(&answer.eval(&Env::new(&seed, &nobody), Scope::Context)) {
+        Named::Nothing => flag.default(),
+        Named::Variant(variant) => Some(variant),
+        Named::Unknown => None,
     }
 }
 

@@ -1,103 +1,205 @@
-//! Reads the text of a document for what a parsed value no longer tells: how deep it is nested, and
-//! on which line a key stands.
+//! Reads the text of a document for what a parsed value no longer tells: how deep it is nested, where
+//! a member stands, and which members stand there twice.
+
+use serde_json::Value;
 
 use crate::{MAX_NESTING, ParseError, ParseErrorKind};
 
 /// A place in a text. Both numbers count from one; columns count characters.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Position {
     pub(crate) line: usize,
     pub(crate) column: usize,
 }
 
-impl Position {
-    fn of(text: &str, offset: usize) -> Self {
-        let before = &text[..offset];
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Self { line: before.matches('\n').count() + 1, column: before[start..].chars().count() + 1 }
+/// Finds the line of an offset.
+#[derive(Debug)]
+pub(crate) struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    pub(crate) fn of(text: &'t str) -> Self {
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let starts = std::iter::once(0).chain(newlines.map(|(at, _)| at + 1)).collect();
+        Self { text, starts }
+    }
+
+    pub(crate) fn position(&self, offset: usize) -> Position {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = self.starts.get(line - 1).copied().unwrap_or_default();
+        let before = self.text.get(start..offset).unwrap_or_default();
+        Position { line, column: before.chars().count() + 1 }
     }
 }
 
 /// Refuses a text that nests deeper than [`MAX_NESTING`], before anything recursive reads it.
 pub(crate) fn check_nesting(text: &str) -> Result<(), ParseError> {
-    let mut depth = 0_usize;
-    for (offset, token) in tokens(text) {
-        match token {
-            Token::Open => depth += 1,
-            Token::Close => depth = depth.saturating_sub(1),
-            Token::Text { .. } => {}
+    let (bytes, mut at, mut depth) = (text.as_bytes(), 0, 0_usize);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => at = end_of_string(bytes, at + 1) - 1,
+            _ => {}
         }
         if depth > MAX_NESTING {
-            return Err(ParseError::new(ParseErrorKind::TooDeep).at(Position::of(text, offset)));
+            let position = Lines::of(text).position(at);
+            return Err(ParseError::new(ParseErrorKind::TooDeep).at(position));
         }
+        at += 1;
     }
     Ok(())
-}
-
-/// Where the member with this path of keys stands in a text that is valid JSON. Of several members
-/// with one name the last is meant, as in the parsed value.
-pub(crate) fn position_of(text: &str, path: &[&str]) -> Option<Position> {
-    let mut open: Vec<String> = Vec::new();
-    let mut found = None;
-    for (offset, token) in tokens(text) {
-        match token {
-            Token::Open => open.push(String::new()),
-            Token::Close => drop(open.pop()),
-            Token::Text { raw, is_key: true } => {
-                let (Some(last), Ok(key)) = (open.last_mut(), serde_json::from_str(raw)) else {
-                    continue;
-                };
-                *last = key;
-                if open == path {
-                    found = Some(offset);
-                }
-            }
-            Token::Text { is_key: false, .. } => {}
-        }
-    }
-    found.map(|offset| Position::of(text, offset))
-}
-
-enum Token<'a> {
-    Open,
-    Close,
-    Text { raw: &'a str, is_key: bool },
-}
-
-/// The brackets and strings of a JSON text with their offsets; everything else is passed over.
-fn tokens(text: &str) -> impl Iterator<Item = (usize, Token<'_>)> {
-    let bytes = text.as_bytes();
-    let mut next = 0;
-    std::iter::from_fn(move || {
-        while next < bytes.len() {
-            let offset = next;
-            next += 1;
-            match bytes[offset] {
-                b'{' | b'[' => return Some((offset, Token::Open)),
-                b'}' | b']' => return Some((offset, Token::Close)),
-                b'"' => {
-                    next = end_of_string(bytes, next);
-                    let is_key = text[next..].trim_start().starts_with(':');
-                    return Some((offset, Token::Text { raw: &text[offset..next], is_key }));
-                }
-                _ => {}
-            }
-        }
-        None
-    })
 }
 
 /// The offset behind the closing quote of the string whose content begins at `start`.
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
-    while at < bytes.len() {
-        match bytes[at] {
+    while let Some(byte) = bytes.get(at) {
+        match byte {
             b'"' => return at + 1,
             b'\\' => at += 2,
             _ => at += 1,
         }
     }
     bytes.len()
+}
+
+/// A value of a document, and where it stands.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) at: usize,
+    pub(crate) form: Form,
+}
+
+#[derive(Debug)]
+pub(crate) enum Form {
+    Object(Vec<Member>),
+    Array(Vec<Node>),
+    Scalar(Value),
+}
+
+/// A member of an object. `at` is where its name stands.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) at: usize,
+    pub(crate) node: Node,
+}
+
+impl Node {
+    /// Reads a text that is valid JSON within the limit on nesting; `None` for any other.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        Reader { text, at: 0 }.node()
+    }
+
+    /// The members, when this is an object.
+    pub(crate) fn members(&self) -> Option<&[Member]> {
+        match &self.form {
+            Form::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// The items, when this is an array.
+    pub(crate) fn items(&self) -> Option<&[Node]> {
+        match &self.form {
+            Form::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The value, when this is neither an object nor an array.
+    pub(crate) fn scalar(&self) -> Option<&Value> {
+        match &self.form {
+            Form::Scalar(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        self.scalar()?.as_str()
+    }
+
+    /// The member with this name. Of several the last is meant, as in the parsed value.
+    pub(crate) fn member(&self, name: &str) -> Option<&Member> {
+        self.members()?.iter().rev().find(|member| member.name == name)
+    }
+}
+
+/// Where the member with this path of names stands in a text that is valid JSON.
+pub(crate) fn position_of(text: &str, path: &[&str]) -> Option<Position> {
+    let root = Node::of(text)?;
+    let (mut node, mut at) = (&root, None);
+    for name in path {
+        let member = node.member(name)?;
+        (node, at) = (&member.node, Some(member.at));
+    }
+    Some(Lines::of(text).position(at?))
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn node(&mut self) -> Option<Node> {
+        let at = self.skip_space();
+        let form = match self.peek()? {
+            b'{' => Form::Object(self.list(b'}', |reader| {
+                let at = reader.skip_space();
+                let name = serde_json::from_str(reader.string()?).ok()?;
+                reader.skip_space();
+                reader.at += 1;
+                Some(Member { name, at, node: reader.node()? })
+            })?),
+            b'[' => Form::Array(self.list(b']', Self::node)?),
+            b'"' => Form::Scalar(serde_json::from_str(self.string()?).ok()?),
+            _ => {
+                let rest = &self.text[at..];
+                let end = rest.find([',', '}', ']', ' ', '\n', '\r', '\t']).unwrap_or(rest.len());
+                self.at += end;
+                Form::Scalar(serde_json::from_str(&rest[..end]).ok()?)
+            }
+        };
+        Some(Node { at, form })
+    }
+
+    fn list<T>(&mut self, close: u8, item: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let mut items = Vec::new();
+        self.at += 1;
+        self.skip_space();
+        while self.peek()? != close {
+            items.push(item(self)?);
+            self.skip_space();
+            if self.peek()? == b',' {
+                self.at += 1;
+                self.skip_space();
+            }
+        }
+        self.at += 1;
+        Some(items)
+    }
+
+    fn string(&mut self) -> Option<&str> {
+        let start = self.at;
+        self.at = end_of_string(self.text.as_bytes(), start + 1);
+        self.text.get(start..self.at)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Moves on to the next character that is no white space, and answers where that is.
+    fn skip_space(&mut self) -> usize {
+        while self.peek().is_some_and(|byte| byte.is_ascii_whitespace()) {
+            self.at += 1;
+        }
+        self.at
+    }
 }
 
 #[cfg(test)]
@@ -124,9 +226,10 @@ mod tests {
 
     #[test]
     fn broken_text_is_scanned_without_panic() {
-        for text in ["\"", "\"\\", "{\"a", "]]]}", "\"ü\\", "[\"\\u"] {
+        for text in ["\"", "\"\\", "{\"a", "]]]}", "\"ü\\", "[\"\\u", "{\"a\":", "[1,", "{1}", ""]
+        {
             assert!(check_nesting(text).is_ok(), "{text}");
-            position_of(text, &["a"]);
+            assert!(Node::of(text).is_none_or(|node| node.members().is_none()), "{text}");
         }
     }
 

@@ -1,10 +1,16 @@
 //! Behaviour of whole rule sets.
 
+mod check;
 mod cohorts;
+mod diff;
+mod differential;
 mod edit;
 mod evaluate;
+mod limits;
 mod operators;
 mod refuse;
+mod semantics;
+mod versions;
 
 use serde_json::{Value, json};
 

@@ -108,7 +108,9 @@ proptest! {
             .zip(&weights)
             .flat_map(|(name, weight)| std::iter::repeat_n(name, *weight as usize))
             .collect();
-        let hash = crate::murmur::murmur3_x86_32(format!("f{user}").as_bytes(), 0);
+        let mut hash = crate::murmur::Murmur3::default();
+        hash.write(format!("f{user}").as_bytes());
+        let hash = hash.finish();
         let point = (u128::from(hash) * line.len() as u128 / (1 << 32)) as usize;
         let answer = rules.evaluate("f", &Context::user(&user));
         prop_assert_eq!(answer.variant.as_ref(), line.get(point).copied());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::evaluate;
-use crate::{Context, ErrorCode, Evaluation, Reason, RuleSet, ValueKind};
+use crate::{Context, ErrorCode, Evaluation, FlagType, Reason, RuleSet};
 
 const ON_OFF: &str = r#""variants": {"on": true, "off": false}"#;
 
@@ -86,16 +86,16 @@ fn values_are_answered_with_their_type() {
     .unwrap();
     let context = Context::anonymous();
     for (key, value, kind, boolean) in [
-        ("bool", json!(false), ValueKind::Boolean, Ok(Some(false))),
-        ("text", json!("x"), ValueKind::String, Err(ErrorCode::TypeMismatch)),
-        ("number", json!(1.5), ValueKind::Number, Err(ErrorCode::TypeMismatch)),
-        ("object", json!({"a": [1]}), ValueKind::Object, Err(ErrorCode::TypeMismatch)),
+        ("bool", json!(false), FlagType::Boolean, Ok(Some(false))),
+        ("text", json!("x"), FlagType::String, Err(ErrorCode::TypeMismatch)),
+        ("number", json!(1.5), FlagType::Float, Err(ErrorCode::TypeMismatch)),
+        ("object", json!({"a": [1]}), FlagType::Object, Err(ErrorCode::TypeMismatch)),
     ] {
         let answer = rules.evaluate(key, &context);
         assert_eq!(answer.value, Some(value), "{key}");
         assert_eq!(answer.clone().require(kind), answer, "{key}");
         assert_eq!(rules.evaluate_bool(key, &context), boolean, "{key}");
-        let other = if kind == ValueKind::String { ValueKind::Number } else { ValueKind::String };
+        let other = if kind == FlagType::String { FlagType::Float } else { FlagType::String };
         assert_eq!(answer.require(other), Evaluation::failed(ErrorCode::TypeMismatch), "{key}");
     }
     assert_eq!(rules.evaluate_bool("none", &context), Err(ErrorCode::FlagNotFound));

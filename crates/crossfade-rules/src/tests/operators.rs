@@ -128,10 +128,10 @@ fn references_are_filled_in() {
     check(json!({"if": [{"$ref": "is_german"}, "b", "x"]}), Some("b"));
     for (rule, fault) in [
         (json!({"$ref": "nowhere"}), "$ref names no evaluator"),
-        (json!({"$ref": "endless"}), "nested deeper"),
-        (json!({"$ref": "twice"}), "nested deeper"),
-        (json!({"var": ""}), "var takes the name"),
-        (json!({"if": [true, {"sem_ver": []}]}), "unknown operator"),
+        (json!({"$ref": ["is_german"]}), "$ref names no evaluator"),
+        (json!({"$ref": "endless"}), "evaluator \"endless\" refers to itself"),
+        (json!({"$ref": "twice"}), "evaluator \"twice\" refers to itself"),
+        (json!({"if": [true, {"nonsense": []}]}), "unknown operator"),
     ] {
         let rules = crate::RuleSet::parse(&super::document(&rule)).unwrap();
         let fault_found = rules.flag("f").and_then(crate::Flag::fault).unwrap_or_default();
@@ -141,17 +141,38 @@ fn references_are_filled_in() {
     }
 }
 
+/// The fault of a flag that refers to the evaluator `start`, of `count` evaluators each made by `rule`
+/// from a reference to the one before it.
+fn fault_of_chain(start: usize, count: usize, rule: fn(Value) -> Value) -> Option<String> {
+    let mut evaluators = serde_json::Map::new();
+    evaluators.insert("e0".to_owned(), json!(true));
+    for n in 1..count {
+        let before = json!({"$ref": format!("e{}", n - 1)});
+        evaluators.insert(format!("e{n}"), rule(before));
+    }
+    let mut flags = serde_json::Map::new();
+    // Flags before and after must not change what is said of the one in question.
+    for key in [count - 1, start, 0] {
+        let targeting = json!({"$ref": format!("e{key}")});
+        flags.insert(format!("f{key}"), json!({"variants": {}, "targeting": targeting}));
+    }
+    let document = json!({"$evaluators": evaluators, "flags": flags}).to_string();
+    let rules = crate::RuleSet::parse(&document).unwrap();
+    rules.flag(&format!("f{start}")).and_then(|flag| flag.fault().map(str::to_owned))
+}
+
 /// Evaluators that double one another stay shallow, so only the number of parts stops them.
 #[test]
 fn references_cannot_grow_without_bound() {
-    let mut evaluators = serde_json::Map::new();
-    evaluators.insert("e0".to_owned(), json!(true));
-    for n in 1..40 {
-        let before = json!({"$ref": format!("e{}", n - 1)});
-        evaluators.insert(format!("e{n}"), json!({"and": [before, before]}));
-    }
-    for (start, expect) in [("e5", None), ("e30", Some("more than 20000 parts"))] {
-        let compiled = crate::compile::targeting(&json!({"$ref": start}), Some(&evaluators));
-        assert_eq!(compiled.err().as_deref(), expect, "{start}");
-    }
+    let doubled = |before: Value| json!({"and": [before, before]});
+    assert_eq!(fault_of_chain(5, 40, doubled), None);
+    assert_eq!(fault_of_chain(30, 40, doubled).as_deref(), Some("more than 20000 parts"));
+}
+
+#[test]
+fn chains_of_references_are_as_deep_as_other_rules_at_most() {
+    let wrapped = |before: Value| json!({"!": before});
+    assert_eq!(fault_of_chain(30, 1000, wrapped), None);
+    let fault = fault_of_chain(70, 1000, wrapped);
+    assert_eq!(fault.as_deref(), Some("nested deeper than 64 levels"));
 }

@@ -27,20 +27,11 @@ fn what_has_no_flags() {
     check("{}", None, None, "there is no \"flags\" object");
     check("{\n \"flags\": []}", Some((2, 2)), None, "\"flags\" is not an object");
     check("{\"flags\": null}", Some((1, 2)), None, "\"flags\" is not an object");
-    let evaluators = "{\"flags\": {},\n\"$evaluators\": 1}";
-    check(evaluators, Some((2, 1)), None, "\"$evaluators\" is not an object");
 }
 
 #[test]
-fn flags_whose_shape_cannot_be_read() {
+fn default_variants_that_name_none() {
     for (definition, reason) in [
-        ("3", "the definition is not an object"),
-        ("{}", "there is no \"variants\" object"),
-        (r#"{"variants": []}"#, "there is no \"variants\" object"),
-        (
-            r#"{"state": "ON", "variants": {}}"#,
-            "\"state\" is \"ON\", neither \"ENABLED\" nor \"DISABLED\"",
-        ),
         (
             r#"{"variants": {"on": true}, "defaultVariant": true}"#,
             "\"defaultVariant\" is neither a string nor null",

@@ -1,0 +1,208 @@
+//! The three measured flags in other libraries, each as its documentation has an application ask.
+
+use std::{collections::HashMap, hint::black_box, sync::Arc};
+
+use criterion::Criterion;
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+
+use crate::document::{ROLLOUT, RULE, STATIC};
+
+const USER: &str = "user-00000017";
+const COUNTRIES: [&str; 3] = ["DE", "AT", "CH"];
+const FLAGS: [(&str, &str); 3] = [("static", STATIC), ("rollout", ROLLOUT), ("rule", RULE)];
+
+pub(crate) fn evaluations(criterion: &mut Criterion) {
+    yggdrasil(criterion);
+    eppo(criterion);
+    let runtime = tokio::runtime::Runtime::new().expect("the runtime starts");
+    let _entered = runtime.enter();
+    configcat(criterion);
+    launch_darkly(criterion);
+    #[cfg(feature = "peers-flagd")]
+    runtime.block_on(flagd(criterion));
+}
+
+/// Measures one library; `ask` answers for a key.
+fn measure(criterion: &mut Criterion, name: &str, ask: impl Fn(&str) -> bool) {
+    assert!(ask(STATIC), "{name} does not know the static flag");
+    let mut group = criterion.benchmark_group(name);
+    for (kind, key) in FLAGS {
+        group.bench_function(kind, |bencher| bencher.iter(|| ask(black_box(key))));
+    }
+}
+
+fn yggdrasil(criterion: &mut Criterion) {
+    let rollout = json!({ "rollout": "50", "stickiness": "userId", "groupId": "g" });
+    let is_in = |name: &str, values: &[&str]| json!({ "contextName": name, "operator": "IN", "values": values, "inverted": false, "caseInsensitive": false });
+    let feature = |name: &str, strategy: Value| json!({ "name": name, "type": "release", "enabled": true, "strategies": [strategy] });
+    let features = json!({ "version": 2, "features": [
+        feature(STATIC, json!({ "name": "default" })),
+        feature(ROLLOUT, json!({ "name": "flexibleRollout", "parameters": rollout })),
+        feature(RULE, json!({
+            "name": "flexibleRollout",
+            "parameters": rollout,
+            "constraints": [is_in("country", &COUNTRIES), is_in("plan", &["pro"])],
+        })),
+    ]});
+    let engine = unleash_yggdrasil::EngineState::default();
+    let features = serde_json::from_value(features).expect("the features are good");
+    engine.apply_client_features(features);
+    let properties = [("country", "CH"), ("plan", "pro")];
+    let context = unleash_yggdrasil::Context {
+        user_id: Some(USER.to_owned()),
+        session_id: None,
+        environment: None,
+        app_name: None,
+        current_time: None,
+        remote_address: None,
+        properties: Some(properties.map(|(name, value)| (name.into(), value.into())).into()),
+    };
+    measure(criterion, "unleash-yggdrasil", |key| engine.is_enabled(key, &context, &None));
+}
+
+fn eppo(criterion: &mut Criterion) {
+    use eppo_core::{
+        Configuration, SdkMetadata, Str, eval::get_assignment, ufc::UniversalFlagConfig,
+    };
+    let everybody = json!([{ "variationKey": "on", "shards": [] }]);
+    let half = json!([
+        { "variationKey": "on", "shards": [{ "salt": "s", "ranges": [{ "start": 0, "end": 5000 }] }] },
+        { "variationKey": "off", "shards": [] },
+    ]);
+    let flag = |key: &str, rules: Value, splits: &Value| {
+        let variations = json!({ "on": { "key": "on", "value": true }, "off": { "key": "off", "value": false } });
+        let allocation = json!({ "key": "a", "rules": rules, "splits": splits, "doLog": false });
+        json!({
+            "key": key, "enabled": true, "variationType": "BOOLEAN", "variations": variations,
+            "allocations": [allocation], "totalShards": 10000,
+        })
+    };
+    let rule = json!([{ "conditions": [
+        { "attribute": "country", "operator": "ONE_OF", "value": COUNTRIES },
+        { "attribute": "plan", "operator": "ONE_OF", "value": ["pro"] },
+    ]}]);
+    let flags = json!({
+        "createdAt": "2024-01-01T00:00:00.000Z", "format": "SERVER", "environment": { "name": "t" },
+        "flags": {
+            STATIC: flag(STATIC, json!([]), &everybody),
+            ROLLOUT: flag(ROLLOUT, json!([]), &half),
+            RULE: flag(RULE, rule, &half),
+        },
+    });
+    let metadata = SdkMetadata { name: "bench", version: "0" };
+    let flags = UniversalFlagConfig::from_json(metadata, flags.to_string().into_bytes());
+    let configuration =
+        Configuration::from_server_response(flags.expect("the flags are good"), None);
+    let user: Str = USER.into();
+    let attributes: HashMap<_, _> =
+        [("country".into(), "CH".into()), ("plan".into(), "pro".into())].into();
+    let attributes = Arc::new(attributes);
+    measure(criterion, "eppo_core", |key| {
+        let now = chrono::Utc::now();
+        let answer = get_assignment(Some(&configuration), key, &user, &attributes, None, now);
+        answer.ok().flatten().and_then(|answer| answer.value.as_boolean()).unwrap_or(false)
+    });
+}
+
+/// A configuration that was fetched before, and is never fetched again.
+struct Fetched(String);
+
+impl configcat::ConfigCache for Fetched {
+    fn read(&self, _: &str) -> Option<String> {
+        Some(self.0.clone())
+    }
+
+    fn write(&self, _: &str, _: &str) {}
+}
+
+fn configcat(criterion: &mut Criterion) {
+    let half = json!([{ "p": 50, "v": { "b": true } }, { "p": 50, "v": { "b": false } }]);
+    let is_in = |name: &str, values: &[&str]| json!({ "u": { "a": name, "c": 0, "l": values } });
+    let rule = json!([{ "c": [is_in("Country", &COUNTRIES), is_in("plan", &["pro"])], "p": half }]);
+    let config = json!({
+        "p": { "u": "https://test.invalid", "r": 0, "s": "salt" },
+        "s": [],
+        "f": {
+            STATIC: { "t": 0, "v": { "b": true } },
+            ROLLOUT: { "t": 0, "v": { "b": false }, "p": half },
+            RULE: { "t": 0, "v": { "b": false }, "r": rule },
+        },
+    });
+    let now = chrono::Utc::now().timestamp_millis();
+    let client = configcat::Client::builder("PKDVCLf-Hq-h-kCzMp-L7Q/HhOWfwVtZ0mb30i9wi17GQ")
+        .polling_mode(configcat::PollingMode::Manual)
+        .offline(true)
+        .cache(Box::new(Fetched(format!("{now}\ntag\n{config}"))))
+        .build()
+        .expect("the client starts");
+    let user = configcat::User::new(USER).country("CH").custom("plan", "pro");
+    measure(criterion, "configcat", |key| {
+        client.get_value(key, false, Some(user.clone())).now_or_never().unwrap_or(false)
+    });
+}
+
+fn launch_darkly(criterion: &mut Criterion) {
+    use launchdarkly_server_sdk::{
+        Client, ConfigBuilder, ContextBuilder, NullEventProcessorBuilder, TestData,
+    };
+    let half = json!({ "variations": [{ "variation": 0, "weight": 50000 }, { "variation": 1, "weight": 50000 }] });
+    let is_in = |name: &str, values: &[&str]| json!({ "contextKind": "user", "attribute": name, "op": "in", "values": values, "negate": false });
+    let flag = |key: &str, rules: Value, fallthrough: Value| {
+        json!({
+            "key": key, "version": 1, "on": true, "targets": [], "rules": rules, "prerequisites": [],
+            "fallthrough": fallthrough, "offVariation": 1, "variations": [true, false],
+            "clientSide": false, "salt": "s", "trackEvents": false, "trackEventsFallthrough": false,
+        })
+    };
+    let rule = json!([{
+        "id": "r", "trackEvents": false, "rollout": half,
+        "clauses": [is_in("country", &COUNTRIES), is_in("plan", &["pro"])],
+    }]);
+    let data = TestData::new();
+    for flag in [
+        flag(STATIC, json!([]), json!({ "variation": 0 })),
+        flag(ROLLOUT, json!([]), json!({ "rollout": half })),
+        flag(RULE, rule, json!({ "variation": 1 })),
+    ] {
+        data.use_preconfigured_flag(serde_json::from_value(flag).expect("the flag is good"));
+    }
+    let config = ConfigBuilder::new("sdk-key")
+        .data_source(&data)
+        .event_processor(&NullEventProcessorBuilder::new())
+        .build();
+    let client = Client::build(config.expect("the configuration is good"));
+    let client = client.expect("the client starts");
+    client.start_with_default_executor();
+    let context = ContextBuilder::new(USER)
+        .set_string("country", "CH")
+        .set_string("plan", "pro")
+        .build()
+        .expect("the context is good");
+    measure(criterion, "launchdarkly-server-sdk", |key| {
+        client.bool_variation(&context, key, false)
+    });
+}
+
+#[cfg(feature = "peers-flagd")]
+async fn flagd(criterion: &mut Criterion) {
+    use open_feature::provider::FeatureProvider;
+    use open_feature_flagd::{FlagdOptions, FlagdProvider, ResolverType};
+    let file = tempfile::NamedTempFile::new().expect("a file can be made");
+    std::fs::write(file.path(), crate::document::flagd(10)).expect("the file can be written");
+    let options = FlagdOptions {
+        resolver_type: ResolverType::File,
+        source_configuration: Some(file.path().display().to_string()),
+        cache_settings: None,
+        ..FlagdOptions::default()
+    };
+    let provider = FlagdProvider::new(options).await.expect("the provider starts");
+    let context = open_feature::EvaluationContext::default()
+        .with_targeting_key(USER)
+        .with_custom_field("country", "CH")
+        .with_custom_field("plan", "pro");
+    measure(criterion, "open-feature-flagd", |key| {
+        let answer = provider.resolve_bool_value(key, &context).now_or_never();
+        answer.and_then(Result::ok).is_some_and(|details| details.value)
+    });
+}
