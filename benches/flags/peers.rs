@@ -19,8 +19,6 @@ pub(crate) fn evaluations(criterion: &mut Criterion) {
     let _entered = runtime.enter();
     configcat(criterion);
     launch_darkly(criterion);
-    #[cfg(feature = "peers-flagd")]
-    runtime.block_on(flagd(criterion));
 }
 
 /// Measures one library; `ask` answers for a key.
@@ -181,28 +179,5 @@ fn launch_darkly(criterion: &mut Criterion) {
         .expect("the context is good");
     measure(criterion, "launchdarkly-server-sdk", |key| {
         client.bool_variation(&context, key, false)
-    });
-}
-
-#[cfg(feature = "peers-flagd")]
-async fn flagd(criterion: &mut Criterion) {
-    use open_feature::provider::FeatureProvider;
-    use open_feature_flagd::{FlagdOptions, FlagdProvider, ResolverType};
-    let file = tempfile::NamedTempFile::new().expect("a file can be made");
-    std::fs::write(file.path(), crate::document::flagd(10)).expect("the file can be written");
-    let options = FlagdOptions {
-        resolver_type: ResolverType::File,
-        source_configuration: Some(file.path().display().to_string()),
-        cache_settings: None,
-        ..FlagdOptions::default()
-    };
-    let provider = FlagdProvider::new(options).await.expect("the provider starts");
-    let context = open_feature::EvaluationContext::default()
-        .with_targeting_key(USER)
-        .with_custom_field("country", "CH")
-        .with_custom_field("plan", "pro");
-    measure(criterion, "open-feature-flagd", |key| {
-        let answer = provider.resolve_bool_value(key, &context).now_or_never();
-        answer.and_then(Result::ok).is_some_and(|details| details.value)
     });
 }
