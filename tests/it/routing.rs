@@ -1,12 +1,9 @@
 //! Reads: stage and flag pick the side, trouble on New falls back, a lapsed lease reads again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossfade::{Crossfade, Flags, Options, ReadError, Side, Stage};
 use crossfade_store::ControlStore;
-use tokio::sync::Notify;
 
 use crate::support::{Bench, PeopleError, definition, engines, eventually, put, read_side};
 
@@ -156,85 +153,4 @@ async fn signing_off_ends_the_lease_on_both_sides() {
         assert_eq!(instances().await, 1);
     })
     .await;
-}
-
-/// A process is stopped while its read of Legacy is under way. The fleet moves on to `complete`
-/// and writes New alone. Once the process goes on, the caller must not get the old row.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_was_stopped_does_not_answer_from_before() {
-    engines("stopped", async |db, url| {
-        let bench = Bench::new(db).await;
-        bench.go(Stage::Live).await;
-        let other = bench.app(&Flags::forced::<&str>([])).await;
-        let others = other.migration("people").expect("registered");
-        put(&others, 1, "old").await.expect("written");
-
-        let (in_read, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let stopped = std::thread::spawn({
-            let (in_read, go_on) = (Arc::clone(&in_read), Arc::clone(&go_on));
-            move || stopped_process(&url, &in_read, &go_on)
-        });
-        in_read.notified().await;
-        // Its runtime stands still from here on, so its lease lapses.
-        eventually("the lease lapses", async || {
-            let instances = bench.db.instances(&definition().name).await.expect("instances");
-            instances.iter().any(|instance| instance.lease_left_ms < 0)
-        })
-        .await;
-        bench.go(Stage::Complete).await;
-        put(&others, 1, "new").await.expect("written");
-        go_on.notify_one();
-        let answer = stopped.join().expect("no panic");
-        assert_eq!(answer.as_deref(), Some("new"));
-    })
-    .await;
-}
-
-/// A process of its own as far as Crossfade can tell: one thread, one runtime, which blocks inside
-/// the read of Legacy until it is told to go on.
-fn stopped_process(url: &str, in_read: &Notify, go_on: &Notify) -> Option<String> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let db = crossfade::Database::connect(url).await.expect("opens");
-        let bench = Bench { db };
-        let app = Crossfade::builder_on(bench.db.clone())
-            .flags(Flags::forced::<&str>([]))
-            .options(Options::default().lease(Duration::from_millis(300)))
-            .build()
-            .await
-            .expect("starts");
-        let migration = app.migration("people").expect("registered");
-        let first = AtomicBool::new(true);
-        let read = migration.read(
-            &1i64,
-            || async {
-                let row = bench.legacy().get(1).await;
-                if first.swap(false, Ordering::Relaxed) {
-                    in_read.notify_one();
-                    // Blocks this thread and with it every task of the runtime.
-                    futures_block_on(go_on.notified());
-                }
-                row
-            },
-            || bench.new_side_owned_get(1),
-        );
-        read.await.expect("read")
-    })
-}
-
-/// Polls a future to its end on this thread, without yielding to the runtime.
-fn futures_block_on(future: impl Future<Output = ()>) {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    while future.as_mut().poll(&mut context).is_pending() {
-        std::thread::park();
-    }
 }

@@ -132,15 +132,6 @@ impl Bench {
         .expect("pg_stat_activity")
     }
 
-    /// A read of New whose future owns what it needs.
-    pub(crate) fn new_side_owned_get(
-        &self,
-        id: i64,
-    ) -> impl Future<Output = Result<Option<String>, PeopleError>> + use<> {
-        let new = self.new_side();
-        async move { new.get(id).await }
-    }
-
     /// Asserts what both sides hold for a key.
     #[track_caller]
     pub(crate) fn expect(
