@@ -82,6 +82,25 @@ async fn a_marked_key_is_read_from_legacy() {
     .await;
 }
 
+/// The next try begins with New empty, so no row of it is behind any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_of_an_earlier_try_go_with_its_rows() {
+    engines("earlier_try", async |db, _| {
+        let bench = Bench::new(db).await;
+        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let migration = app.migration("people").expect("registered");
+        bench.go(Stage::DualWrite).await;
+        put(&migration, 1, "bad").await.expect("written on Legacy");
+        let marked =
+            async || bench.db.quarantine(&definition().name, 10).await.expect("marks").len();
+        bench.go(Stage::Off).await;
+        assert_eq!(marked().await, 1, "no step back clears it");
+        bench.go(Stage::DeleteOnly).await;
+        assert_eq!(marked().await, 0);
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn in_delete_only_new_loses_the_row_and_gains_none() {
     engines("delete_only", async |db, _| {

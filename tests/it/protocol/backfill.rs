@@ -55,10 +55,7 @@ async fn a_cursor_never_moves_back() {
         for id in [1, 2] {
             scene.put_legacy(id, "row").await;
         }
-        scene.go(Stage::DualWrite).await;
-        let state = scene.bench.state().await;
-        let run = scene.bench.db.open_run(&state).await.expect("opens");
-        let asleep = scene.claim(&state, &run, 1000).await.expect("there is work");
+        let (state, run, asleep) = scene.begin_run(1000).await;
         let mut segment = asleep.clone();
         let first = scene.batch(&state, &run, &segment, 1).await.expect("the epoch is open");
         let Batch::Written { cursor, .. } = first else { panic!("{first:?}") };
@@ -219,10 +216,7 @@ async fn a_void_run_writes_nothing() {
         for id in [1, 2] {
             scene.put_legacy(id, "row").await;
         }
-        scene.go(Stage::DualWrite).await;
-        let state = scene.bench.state().await;
-        let run = scene.bench.db.open_run(&state).await.expect("opens");
-        let mut segment = scene.claim(&state, &run, 1000).await.expect("there is work");
+        let (state, run, mut segment) = scene.begin_run(1000).await;
         let first = scene.batch(&state, &run, &segment, 1).await.expect("the epoch is open");
         let Batch::Written { cursor, .. } = first else { panic!("{first:?}") };
         segment.cursor = Some(cursor);
@@ -267,10 +261,7 @@ async fn a_batch_waits_for_the_writers_of_its_rows() {
 async fn a_batch_is_saved_whole_or_not_at_all() {
     told(Mechanism::CursorWithRows, POSTGRES, async |scene: &Scene| {
         scene.put_legacy(1, "row").await;
-        scene.go(Stage::DualWrite).await;
-        let state = scene.bench.state().await;
-        let run = scene.bench.db.open_run(&state).await.expect("opens");
-        let segment = scene.claim(&state, &run, 1000).await.expect("there is work");
+        let (state, run, segment) = scene.begin_run(1000).await;
         // Holds New's key, so that the batch stands before its insert.
         let pool = scene.bench.db.postgres().expect("PostgreSQL");
         let mut holder = pool.begin().await.expect("begin");
@@ -302,10 +293,7 @@ async fn a_run_ends_with_its_last_segment() {
         for id in [1, 2] {
             scene.put_legacy(id, "row").await;
         }
-        scene.go(Stage::DualWrite).await;
-        let state = scene.bench.state().await;
-        let run = scene.bench.db.open_run(&state).await.expect("opens");
-        let segment = scene.claim(&state, &run, 1).await.expect("there is work");
+        let (state, run, segment) = scene.begin_run(1).await;
         scene.batch(&state, &run, &segment, 1).await.expect("the epoch is open");
         scene.bench.db.finish_run(&state, &run).await.expect("asked");
         scene.copy().await;

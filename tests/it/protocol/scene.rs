@@ -112,6 +112,14 @@ impl Scene {
         Ok(())
     }
 
+    /// Goes to `dual_write`, opens its run and takes the first segment.
+    pub(super) async fn begin_run(&self, rows: u32) -> (MigrationState, Run, Segment) {
+        let state = self.bench.go(Stage::DualWrite).await;
+        let run = self.bench.db.open_run(&state).await.expect("opens");
+        let segment = self.claim(&state, &run, rows).await.expect("there is work");
+        (state, run, segment)
+    }
+
     pub(super) async fn claim(
         &self,
         state: &MigrationState,
