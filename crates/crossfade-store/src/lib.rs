@@ -11,6 +11,7 @@ mod lend;
 mod read_flag;
 mod reconcile;
 mod rule_set;
+mod rule_source;
 mod schema;
 
 pub use changes::Changes;
@@ -26,6 +27,7 @@ pub use reconcile::{
     Batch, BatchRequest, Chunk, ReconcileStore, Run, RunProgress, Segment, Verification,
 };
 pub use rule_set::{NewRuleSet, RuleSetStore, StoredRuleSet};
+pub use rule_source::{Document, RuleSource, SourceError};
 pub use schema::{
     About, Problem, SchemaStore, ScriptStep, Statement, StatementError, StepRun, Timeouts,
 };
