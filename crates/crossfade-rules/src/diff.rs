@@ -87,7 +87,7 @@ impl fmt::Display for Rounded {
 pub fn diff(before: &RuleSet, after: &RuleSet) -> Vec<FlagDiff> {
     let kept = before.flags().filter_map(|flag| match after.flag(flag.key()) {
         None => Some(lone(flag, FlagChange::Removed)),
-        Some(other) if same(flag, other) => None,
+        Some(other) if flag == other => None,
         Some(other) => Some(FlagDiff {
             key: flag.key().to_owned(),
             change: FlagChange::Changed,
@@ -101,9 +101,4 @@ pub fn diff(before: &RuleSet, after: &RuleSet) -> Vec<FlagDiff> {
 /// A flag that only one set has; everybody gets the default in the code from the other.
 fn lone(flag: &Flag, change: FlagChange) -> FlagDiff {
     FlagDiff { key: flag.key().to_owned(), change, share: outcomes::beyond_the_default(flag) }
-}
-
-/// Whether two definitions say the same. The debugging form shows all there is in them.
-fn same(flag: &Flag, other: &Flag) -> bool {
-    format!("{flag:?}") == format!("{other:?}")
 }

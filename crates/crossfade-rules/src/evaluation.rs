@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::{FlagType, flag::Variant};
+use crate::FlagType;
 
 /// The answer for one flag and one context, in OpenFeature's terms.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,31 +130,33 @@ pub enum ErrorCode {
     General,
 }
 
-/// An answer that still borrows from the rule set.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Outcome<'a> {
-    pub(crate) variant: Option<&'a Variant>,
-    pub(crate) reason: Reason,
-    pub(crate) error: Option<ErrorCode>,
+/// The answer for one flag and one context as positions in the flag: it borrows nothing, so that it
+/// can be kept beside the rule set it came from.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Resolution {
+    /// Which variant was picked, for [`Flag::variant_at`](crate::Flag::variant_at); `None` means "use
+    /// the default in the code".
+    pub variant: Option<VariantIndex>,
+    /// Why this answer was given.
+    pub reason: Reason,
+    /// What went wrong; `variant` is `None` then.
+    pub error: Option<ErrorCode>,
 }
 
-impl<'a> Outcome<'a> {
-    #[inline]
-    pub(crate) fn picked(variant: Option<&'a Variant>, reason: Reason) -> Self {
-        Self { variant, reason, error: None }
-    }
+/// Where a variant stands in one flag. It means nothing in any other flag, nor in the same flag of
+/// another rule set.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct VariantIndex(pub(crate) u32);
 
-    pub(crate) fn error(error: ErrorCode) -> Self {
+impl Resolution {
+    /// No answer, because of `error`.
+    #[must_use]
+    pub const fn failed(error: ErrorCode) -> Self {
         Self { variant: None, reason: Reason::Error, error: Some(error) }
     }
 
-    pub(crate) fn with_metadata(self, metadata: Option<&Map<String, Value>>) -> Evaluation {
-        Evaluation {
-            value: self.variant.map(|variant| variant.value.clone()),
-            variant: self.variant.map(|variant| variant.name.clone()),
-            reason: self.reason,
-            error: self.error,
-            metadata: metadata.cloned().unwrap_or_default(),
-        }
+    #[inline]
+    pub(crate) fn picked(variant: Option<VariantIndex>, reason: Reason) -> Self {
+        Self { variant, reason, error: None }
     }
 }

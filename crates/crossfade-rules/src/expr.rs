@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::fractional::Fractional;
 
 /// A compiled targeting rule, or a part of one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Expr {
     Null,
     Bool(bool),
@@ -62,14 +62,14 @@ pub(crate) enum Expr {
 }
 
 /// A `var`: what it reads, and what it answers where there is nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Var {
     pub(crate) path: VarPath,
     pub(crate) default: Expr,
 }
 
 /// What a `var` reads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum VarPath {
     /// The whole context, or the whole item inside of `map` and its kin.
     Whole,
@@ -85,7 +85,7 @@ pub(crate) enum VarPath {
 }
 
 /// The four comparisons by size.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Order {
     Less,
     LessOrEqual,
@@ -94,7 +94,7 @@ pub(crate) enum Order {
 }
 
 /// What is done with numbers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Operation {
     Add,
     Subtract,
@@ -106,7 +106,7 @@ pub(crate) enum Operation {
 }
 
 /// A rule that is applied to every item of an array.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Each {
     pub(crate) purpose: Purpose,
     pub(crate) list: Expr,
@@ -126,7 +126,7 @@ pub(crate) enum Purpose {
 }
 
 /// A rule that folds an array into one value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reduce {
     pub(crate) list: Expr,
     pub(crate) rule: Expr,

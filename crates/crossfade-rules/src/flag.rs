@@ -5,8 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::{
-    Context, Details, ErrorCode, Evaluation, FlagValue, Reason,
-    evaluation::Outcome,
+    Context, Details, ErrorCode, Evaluation, FlagValue, Reason, Resolution, VariantIndex,
     expr::Expr,
     fractional::Seed,
     run::{Env, Scope},
@@ -15,27 +14,29 @@ use crate::{
 };
 
 /// One flag definition, compiled.
-#[derive(Clone, Debug)]
+///
+/// Two are equal when they say the same, the evaluators that they refer to and the metadata of the
+/// set included. The order of variants counts, that of members inside of a value does not.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Flag {
     pub(crate) seed: Seed,
     pub(crate) enabled: bool,
     pub(crate) variants: Vec<Variant>,
-    /// An index into `variants`.
-    pub(crate) default: Option<usize>,
+    pub(crate) default: Option<VariantIndex>,
     pub(crate) targeting: Targeting,
     pub(crate) reads_time: bool,
     pub(crate) metadata: Option<Arc<Map<String, Value>>>,
 }
 
 /// One named value of a flag.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Variant {
     pub(crate) name: String,
     pub(crate) value: Value,
 }
 
 /// How a flag picks a variant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Targeting {
     /// Everybody gets the default variant.
     None,
@@ -110,7 +111,15 @@ impl Flag {
     /// Evaluates the flag, whatever the type of its variants. What went wrong is in the answer.
     #[must_use]
     pub fn evaluate(&self, context: &Context<'_>) -> Evaluation {
-        self.outcome(context).with_metadata(self.metadata())
+        let Resolution { variant, reason, error } = self.resolve(context);
+        let variant = variant.and_then(|index| self.at(index));
+        Evaluation {
+            value: variant.map(|variant| variant.value.clone()),
+            variant: variant.map(|variant| variant.name.clone()),
+            reason,
+            error,
+            metadata: self.metadata().cloned().unwrap_or_default(),
+        }
     }
 
     /// Evaluates the flag in one type, without copying anything.
@@ -127,14 +136,14 @@ impl Flag {
         &'a self,
         context: &Context<'_>,
     ) -> Result<Option<T>, ErrorCode> {
-        let outcome = self.outcome(context);
-        match (outcome.error, outcome.variant) {
-            (Some(error), _) => Err(error),
-            (None, None) => Ok(None),
-            (None, Some(variant)) => {
-                T::read(&variant.value).map(Some).ok_or(ErrorCode::TypeMismatch)
-            }
-        }
+        self.read(self.resolve(context))
+    }
+
+    /// What the flag answers to everybody, whatever the context: [`Flag::value`] of a flag that is
+    /// `DISABLED`, cannot be evaluated or has no targeting. `None` when it has a rule to ask.
+    #[must_use]
+    pub fn constant<'a, T: FlagValue<'a>>(&'a self) -> Option<Result<Option<T>, ErrorCode>> {
+        self.settled().ok().map(|resolution| self.read(resolution))
     }
 
     /// Evaluates the flag in one type, and says how the answer came about.
@@ -144,9 +153,9 @@ impl Flag {
         context: &Context<'_>,
         default: T,
     ) -> Details<'a, T> {
-        let Outcome { variant, reason, error } = self.outcome(context);
+        let Resolution { variant, reason, error } = self.resolve(context);
         let metadata = self.metadata();
-        let Some(variant) = variant else {
+        let Some(variant) = variant.and_then(|index| self.at(index)) else {
             return Details { value: default, variant: None, reason, error, metadata };
         };
         match T::read(&variant.value) {
@@ -161,63 +170,94 @@ impl Flag {
         }
     }
 
+    /// Evaluates the flag to a variant that is not read yet, for who keeps the answer beside an
+    /// `Arc` of the rule set. What a variant's type has to do with the caller is left to the caller.
     #[inline]
-    pub(crate) fn outcome<'a>(&'a self, context: &Context<'_>) -> Outcome<'a> {
-        if !self.enabled {
-            return Outcome::picked(None, Reason::Disabled);
-        }
-        match &self.targeting {
-            Targeting::None if self.default.is_some() => {
-                Outcome::picked(self.default(), Reason::Static)
+    #[must_use]
+    pub fn resolve(&self, context: &Context<'_>) -> Resolution {
+        self.settled().unwrap_or_else(|rule| self.targeted(rule, context))
+    }
+
+    /// The name and value of a variant that [`Flag::resolve`] picked; `None` for an index that lies
+    /// beyond the flag's variants.
+    #[inline]
+    #[must_use]
+    pub fn variant_at(&self, index: VariantIndex) -> Option<(&str, &Value)> {
+        self.at(index).map(|variant| (variant.name.as_str(), &variant.value))
+    }
+
+    #[inline]
+    fn read<'a, T: FlagValue<'a>>(&'a self, from: Resolution) -> Result<Option<T>, ErrorCode> {
+        match (from.error, from.variant.and_then(|index| self.at(index))) {
+            (Some(error), _) => Err(error),
+            (None, None) => Ok(None),
+            (None, Some(variant)) => {
+                T::read(&variant.value).map(Some).ok_or(ErrorCode::TypeMismatch)
             }
-            Targeting::None => Outcome::picked(None, Reason::Default),
-            Targeting::Broken(_) => Outcome::error(ErrorCode::ParseError),
-            Targeting::Rule(rule) => self.targeted(rule, context),
         }
     }
 
-    fn targeted(&self, rule: &Expr, context: &Context<'_>) -> Outcome<'_> {
+    /// The answer that no context changes, or else the rule that gives it.
+    #[inline]
+    fn settled(&self) -> Result<Resolution, &Expr> {
+        Ok(match &self.targeting {
+            _ if !self.enabled => Resolution::picked(None, Reason::Disabled),
+            Targeting::None if self.default.is_some() => {
+                Resolution::picked(self.default, Reason::Static)
+            }
+            Targeting::None => Resolution::picked(None, Reason::Default),
+            Targeting::Broken(_) => Resolution::failed(ErrorCode::ParseError),
+            Targeting::Rule(rule) => return Err(rule),
+        })
+    }
+
+    fn targeted(&self, rule: &Expr, context: &Context<'_>) -> Resolution {
         let env = Env::new(&self.seed, context);
         let picked = rule.eval(&env, Scope::Context);
         if env.is_exhausted() {
-            return Outcome::error(ErrorCode::General);
+            return Resolution::failed(ErrorCode::General);
         }
         match self.named_by(&picked) {
-            Named::Nothing => Outcome::picked(self.default(), Reason::Default),
-            Named::Unknown => Outcome::error(ErrorCode::General),
-            Named::Variant(variant) => Outcome::picked(Some(variant), Reason::TargetingMatch),
+            Named::Nothing => Resolution::picked(self.default, Reason::Default),
+            Named::Unknown => Resolution::failed(ErrorCode::General),
+            Named::Variant(variant) => Resolution::picked(Some(variant), Reason::TargetingMatch),
         }
     }
 
     /// The variant that a targeting rule means by its answer.
-    pub(crate) fn named_by(&self, answer: &Val<'_>) -> Named<'_> {
+    pub(crate) fn named_by(&self, answer: &Val<'_>) -> Named {
         let variant = match answer {
-            Val::Text(name) => self.variant(name),
+            Val::Text(name) => self.named(name),
             Val::Null => return Named::Nothing,
             // JSON has no such numbers; they turn into `null`.
             Val::Number(number) if !number.is_finite() => return Named::Nothing,
-            Val::Bool(_) | Val::Number(_) => self.variant(&answer.to_text()),
+            Val::Bool(_) | Val::Number(_) => self.named(&answer.to_text()),
             Val::Json(_) | Val::List(_) | Val::Object(_) => None,
         };
         variant.map_or(Named::Unknown, Named::Variant)
     }
 
-    pub(crate) fn variant(&self, name: &str) -> Option<&Variant> {
-        self.variants.iter().find(|variant| variant.name == name)
+    fn named(&self, name: &str) -> Option<VariantIndex> {
+        let mut variants = (0..).map(VariantIndex).zip(&self.variants);
+        variants.find(|(_, variant)| variant.name == name).map(|(index, _)| index)
     }
 
     #[inline]
+    pub(crate) fn at(&self, index: VariantIndex) -> Option<&Variant> {
+        self.variants.get(index.0 as usize)
+    }
+
     pub(crate) fn default(&self) -> Option<&Variant> {
-        self.default.and_then(|index| self.variants.get(index))
+        self.default.and_then(|index| self.at(index))
     }
 }
 
 /// What the answer of a targeting rule stands for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Named<'a> {
+pub(crate) enum Named {
     /// `null`: the rule leaves it to the default variant.
     Nothing,
-    Variant(&'a Variant),
+    Variant(VariantIndex),
     /// No variant has this name.
     Unknown,
 }

@@ -82,12 +82,19 @@ impl Seed {
     }
 }
 
+/// The rest is computed from these two, or is the reader's limit and no part of the definition.
+impl PartialEq for Seed {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.key, self.version) == (&other.key, other.version)
+    }
+}
+
 /// A compiled `fractional`.
 ///
 /// A user's hash picks a point on a line as long as the sum of the weights; the buckets lie on that
 /// line one behind the other. While the sum stays the same, growing the first bucket therefore only
 /// adds users to it, and shrinking it back leaves exactly those who were there before.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fractional {
     pub(crate) key: BucketKey,
     variants: Box<[Expr]>,
@@ -95,7 +102,7 @@ pub(crate) struct Fractional {
 }
 
 /// What is hashed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum BucketKey {
     /// The short form: the flag's key and the targeting key.
     FlagAndTargetingKey,
@@ -105,7 +112,7 @@ pub(crate) enum BucketKey {
     Computed(Expr),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Weights {
     /// Where each bucket ends on the line; the last end is its length.
     Fixed(Box<[u64]>),

@@ -55,7 +55,7 @@ pub use check::{Problem, Severity, check, check_within};
 pub use context::{Attribute, Context};
 pub use diff::{FlagChange, FlagDiff, Share, diff};
 pub use error::{ParseError, ParseErrorKind};
-pub use evaluation::{Details, ErrorCode, Evaluation, Reason};
+pub use evaluation::{Details, ErrorCode, Evaluation, Reason, Resolution, VariantIndex};
 pub use flag::Flag;
 pub use fractional::FractionalVersion;
 pub use limits::{Limits, MAX_DOCUMENT_BYTES, MAX_NESTING, MAX_STEPS};

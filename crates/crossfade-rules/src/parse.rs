@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     Flag, FractionalVersion, Limits, ParseError,
     ParseErrorKind::{self, *},
+    VariantIndex,
     compile::Compiler,
     flag::{Targeting, Variant},
     fractional::Seed,
@@ -116,7 +117,7 @@ fn merged(
 struct Definition {
     enabled: bool,
     variants: Vec<Variant>,
-    default: Option<usize>,
+    default: Option<VariantIndex>,
     rule: Option<Value>,
     metadata: Map<String, Value>,
     /// Why the flag cannot be evaluated, whatever its rule.
@@ -176,14 +177,15 @@ impl Definition {
 fn default_variant(
     name: Option<Value>,
     variants: &[Variant],
-) -> Result<Option<usize>, ParseErrorKind> {
+) -> Result<Option<VariantIndex>, ParseErrorKind> {
     let name = match name {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(name)) => name,
         Some(_) => return Err(DefaultVariantNotAString),
     };
-    match variants.iter().position(|variant| variant.name == *name) {
-        Some(index) => Ok(Some(index)),
+    let mut known = (0..).map(VariantIndex).zip(variants);
+    match known.find(|(_, variant)| variant.name == *name) {
+        Some((index, _)) => Ok(Some(index)),
         None => {
             let known: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
             Err(UnknownDefaultVariant { name, known: known.join(", ") })

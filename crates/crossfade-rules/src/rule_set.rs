@@ -1,13 +1,16 @@
 //! All flags of one document, compiled.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use foldhash::fast::FixedState;
 use serde_json::{Map, Value};
 
 use crate::{
     Context, Details, ErrorCode, Evaluation, Flag, FlagValue, FractionalVersion, Limits,
-    ParseError, Reason, evaluation::Outcome, parse,
+    ParseError, Reason, parse,
 };
 
 /// All flag definitions of one document, compiled; immutable.
@@ -18,7 +21,7 @@ use crate::{
 /// lists it.
 ///
 /// [`check`]: crate::check()
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleSet {
     flags: Vec<Flag>,
     by_key: HashMap<Box<str>, FlagIndex, FixedState>,
@@ -76,7 +79,10 @@ impl RuleSet {
     pub fn evaluate(&self, key: &str, context: &Context<'_>) -> Evaluation {
         match self.flag(key) {
             Some(flag) => flag.evaluate(context),
-            None => Outcome::error(ErrorCode::FlagNotFound).with_metadata(self.metadata()),
+            None => Evaluation {
+                metadata: self.metadata().cloned().unwrap_or_default(),
+                ..Evaluation::failed(ErrorCode::FlagNotFound)
+            },
         }
     }
 
@@ -194,6 +200,51 @@ impl RuleSet {
     pub fn fractional_change(&self, next: &Self) -> Option<FractionalChange> {
         let (from, to) = (self.fractional?, next.fractional?);
         (from != to && !self.flags.is_empty()).then_some(FractionalChange { from, to })
+    }
+
+    /// The keys of the flags that `next` adds, removes or defines differently: those of this set in
+    /// their order, then those that are new.
+    ///
+    /// A definition is all that its flag says: state, variants, default variant, rule, evaluators and
+    /// metadata, those of the set included. [`diff()`](crate::diff()) tells in addition how many users
+    /// a difference concerns, which takes longer.
+    #[must_use]
+    pub fn changed_keys(&self, next: &Self) -> Vec<String> {
+        // Most flags stand where they stood, and need not be looked up.
+        let differs = |&(n, flag): &(usize, &Flag)| match next.flags.get(n) {
+            Some(other) if other.key() == flag.key() => flag != other,
+            _ => next.flag(flag.key()).is_none_or(|other| flag != other),
+        };
+        let is_new = |&(n, flag): &(usize, &Flag)| {
+            let is_in_place = self.flags.get(n).is_some_and(|other| other.key() == flag.key());
+            !is_in_place && self.flag(flag.key()).is_none()
+        };
+        let changed = self.flags.iter().enumerate().filter(differs);
+        let added = next.flags.iter().enumerate().filter(is_new);
+        changed.chain(added).map(|(_, flag)| flag.key().to_owned()).collect()
+    }
+
+    /// Lays this set over another: its own flags, and behind them those of `lower` whose keys it does
+    /// not define.
+    ///
+    /// Each flag stays what it was, with the evaluators, the version of `fractional` and the metadata
+    /// of the set it comes from. Of the sets' own metadata, and with them
+    /// [`RuleSet::fractional_version`], this set's count, or those of `lower` where it has none; ask
+    /// [`RuleSet::fractional_change`] of the sets one by one, before they are put together.
+    #[must_use]
+    pub fn over(mut self, lower: &Self) -> Self {
+        for flag in &lower.flags {
+            let Ok(next) = u32::try_from(self.flags.len()) else { break };
+            if let Entry::Vacant(place) = self.by_key.entry(flag.key().into()) {
+                place.insert(FlagIndex(next));
+                self.flags.push(flag.clone());
+            }
+        }
+        if self.metadata.is_none() {
+            self.metadata.clone_from(&lower.metadata);
+            self.fractional = lower.fractional;
+        }
+        self
     }
 
     /// The share of users, 0.0 to 100.0, that get `true` from a boolean flag; see

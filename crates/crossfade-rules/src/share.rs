@@ -44,7 +44,7 @@ pub(crate) fn named<'a>(flag: &'a Flag, answer: &Expr) -> Option<&'a Variant> {
     let (seed, nobody) = (Seed::new("", flag.seed.version(), 0), crate::Context::anonymous());
     match flag.named_by(&answer.eval(&Env::new(&seed, &nobody), Scope::Context)) {
         Named::Nothing => flag.default(),
-        Named::Variant(variant) => Some(variant),
+        Named::Variant(variant) => flag.at(variant),
         Named::Unknown => None,
     }
 }

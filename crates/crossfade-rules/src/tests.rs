@@ -9,7 +9,9 @@ mod evaluate;
 mod limits;
 mod operators;
 mod refuse;
+mod resolve;
 mod semantics;
+mod sets;
 mod versions;
 
 use serde_json::{Value, json};
