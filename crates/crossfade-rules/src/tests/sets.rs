@@ -34,7 +34,8 @@ fn check_changed(from: &str, to: &str, expect: &[&str]) {
     let mut told: Vec<_> = crate::diff(&old, &new).into_iter().map(|diff| diff.key).collect();
     assert_eq!(told, expect, "{from} to {to}");
     let mut back = new.changed_keys(&old);
-    (told.sort(), back.sort());
+    told.sort();
+    back.sort();
     assert_eq!(back, told, "{to} to {from}");
 }
 
