@@ -6,14 +6,15 @@ pub(crate) use operators::is_operator;
 
 use std::{collections::HashMap, sync::Arc};
 
-use serde_json::{Map, Value};
+use foldhash::fast::FixedState;
 
 use crate::{
     FractionalVersion, MAX_NESTING,
     context::TARGETING_KEY,
     expr::{Expr, Var, VarPath},
     fractional::{BucketKey, Fractional},
-    js::Printed,
+    js::Digits,
+    json::{Json, Members},
 };
 
 /// How many parts one rule may have once its `$ref`s are filled in: what one evaluation costs
@@ -26,13 +27,15 @@ const BYTES_PER_PART: usize = 256;
 /// Compiles the targeting rules of one document.
 #[derive(Debug)]
 pub(crate) struct Compiler<'a> {
-    evaluators: Option<&'a Map<String, Value>>,
-    compiled: HashMap<&'a str, Evaluator>,
+    evaluators: HashMap<&'a str, &'a Json<'a>, FixedState>,
+    compiled: HashMap<&'a str, Evaluator, FixedState>,
     /// How many evaluators are being compiled, each for the one before it.
     open: usize,
     /// The version of `fractional`, or why there is none.
     fractional: Result<FractionalVersion, String>,
     tally: Tally,
+    /// How many values may still be compiled.
+    work: usize,
 }
 
 /// A targeting rule that can run.
@@ -62,39 +65,51 @@ enum Evaluator {
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(
-        evaluators: Option<&'a Map<String, Value>>,
+        evaluators: Option<&'a Members<'a>>,
         fractional: Result<FractionalVersion, String>,
     ) -> Self {
-        let (compiled, tally) = (HashMap::new(), Tally::default());
-        Self { evaluators, compiled, open: 0, fractional, tally }
+        let evaluators = evaluators.into_iter().flat_map(Members::iter).collect();
+        let (compiled, tally) = (HashMap::default(), Tally::default());
+        Self { evaluators, compiled, open: 0, fractional, tally, work: usize::MAX }
+    }
+
+    /// Limits what compiling costs to what a document of so many bytes can reasonably ask for.
+    ///
+    /// A document that is compiled once has a value for every two bytes at most. Evaluators that
+    /// cannot be used at the end of a long chain are compiled anew for each chain, though.
+    pub(crate) fn within(mut self, bytes: usize) -> Self {
+        self.work = bytes.saturating_mul(4);
+        self
     }
 
     /// Compiles one targeting rule. The error says what it uses that cannot be evaluated.
-    pub(crate) fn targeting(&mut self, rule: &'a Value) -> Result<Rule, String> {
+    pub(crate) fn targeting(&mut self, rule: &'a Json<'a>) -> Result<Rule, String> {
         self.tally = Tally::default();
         self.open = 0;
         let expr = self.expr(rule, 0)?;
         Ok(Rule { expr, reads_time: self.tally.reads_time })
     }
 
-    fn expr(&mut self, value: &'a Value, depth: usize) -> Result<Expr, String> {
+    fn expr(&mut self, value: &'a Json<'a>, depth: usize) -> Result<Expr, String> {
         self.count(1, depth)?;
+        self.work =
+            self.work.checked_sub(1).ok_or("the rules before it took too long to compile")?;
         match value {
-            Value::Array(items) => {
+            Json::Array(items) => {
                 let items = self.exprs(items, depth)?;
                 match items.iter().all(Expr::is_literal) {
                     true => Ok(Expr::literal(value)),
                     false => Ok(Expr::List(items.into())),
                 }
             }
-            Value::Object(object) => {
+            Json::Object(object) => {
                 let mut members = object.iter();
                 match (members.next(), members.next()) {
                     (Some((name, args)), None) => self.operator(name, args, depth),
                     _ => self.literal(value, depth),
                 }
             }
-            Value::String(text) => {
+            Json::Text(text) => {
                 self.count(text.len() / BYTES_PER_PART, depth)?;
                 Ok(Expr::literal(value))
             }
@@ -102,22 +117,22 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn exprs(&mut self, values: &'a [Value], depth: usize) -> Result<Vec<Expr>, String> {
+    fn exprs(&mut self, values: &'a [Json<'a>], depth: usize) -> Result<Vec<Expr>, String> {
         values.iter().map(|value| self.expr(value, depth + 1)).collect()
     }
 
     /// An object that is no operator stands for itself, with all that is in it.
-    fn literal(&mut self, value: &Value, depth: usize) -> Result<Expr, String> {
+    fn literal(&mut self, value: &Json<'_>, depth: usize) -> Result<Expr, String> {
         self.count(weight(value), depth)?;
         Ok(Expr::literal(value))
     }
 
-    fn reference(&mut self, name: &'a Value, depth: usize) -> Result<Expr, String> {
-        let found = name.as_str().and_then(|name| self.evaluators?.get_key_value(name));
-        let Some((name, rule)) = found else {
+    fn reference(&mut self, name: &'a Json<'a>, depth: usize) -> Result<Expr, String> {
+        let found = name.as_str().and_then(|name| self.evaluators.get_key_value(name));
+        let Some((&name, &rule)) = found else {
             return Err(format!("$ref names no evaluator: {name}"));
         };
-        let evaluator = match self.compiled.get(name.as_str()) {
+        let evaluator = match self.compiled.get(name) {
             Some(known) => known.clone(),
             None => self.evaluator(name, rule, depth),
         };
@@ -133,7 +148,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Compiles an evaluator that is referred to for the first time.
-    fn evaluator(&mut self, name: &'a str, rule: &'a Value, depth: usize) -> Evaluator {
+    fn evaluator(&mut self, name: &'a str, rule: &'a Json<'a>, depth: usize) -> Evaluator {
         // The first of a chain of evaluators counts its levels anew, so that it is too deep by itself
         // or not at all, wherever a flag uses it.
         let is_first = self.open == 0;
@@ -162,17 +177,17 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn var(&mut self, args: &'a Value, depth: usize) -> Result<Expr, String> {
+    fn var(&mut self, args: &'a Json<'a>, depth: usize) -> Result<Expr, String> {
         let (path, default) = match as_list(args) {
-            [] => (&Value::Null, Expr::Null),
+            [] => (&Json::Null, Expr::Null),
             [path] => (path, Expr::Null),
             [path, default, ..] => (path, self.expr(default, depth + 1)?),
         };
         let path = match path {
-            Value::Null => VarPath::Whole,
-            Value::String(path) => var_path(path),
-            Value::Number(number) => {
-                var_path(&Printed(number.as_f64().unwrap_or_default()).to_string())
+            Json::Null => VarPath::Whole,
+            Json::Text(path) => var_path(path),
+            Json::Number(number) => {
+                var_path(Digits::of(number.as_f64().unwrap_or_default()).as_str())
             }
             _ => VarPath::Computed(self.expr(path, depth + 1)?),
         };
@@ -184,12 +199,12 @@ impl<'a> Compiler<'a> {
     }
 
     /// A misused `fractional` is no fault of the flag: it answers `null`, as in every provider.
-    fn fractional(&mut self, args: &'a Value, depth: usize) -> Result<Expr, String> {
+    fn fractional(&mut self, args: &'a Json<'a>, depth: usize) -> Result<Expr, String> {
         self.fractional.clone()?;
         let Some(args) = args.as_array() else { return Ok(Expr::Null) };
-        let (key, buckets) = match args.as_slice() {
+        let (key, buckets) = match args {
             [] => return Ok(Expr::Null),
-            [Value::Array(_), ..] => (BucketKey::FlagAndTargetingKey, args.as_slice()),
+            [Json::Array(_), ..] => (BucketKey::FlagAndTargetingKey, args),
             [key, buckets @ ..] => match self.expr(key, depth + 1)? {
                 Expr::Cat(parts) => (BucketKey::Cat(parts), buckets),
                 key => (BucketKey::Computed(key), buckets),
@@ -197,7 +212,7 @@ impl<'a> Compiler<'a> {
         };
         let mut compiled = Vec::with_capacity(buckets.len());
         for bucket in buckets {
-            let (variant, weight) = match bucket.as_array().map(Vec::as_slice) {
+            let (variant, weight) = match bucket.as_array() {
                 Some([variant]) => (variant, Expr::Number(1.0)),
                 Some([variant, weight]) => (variant, self.expr(weight, depth + 1)?),
                 _ => return Ok(Expr::Null),
@@ -240,17 +255,17 @@ fn var_path(path: &str) -> VarPath {
 }
 
 /// How many parts a literal counts.
-fn weight(value: &Value) -> usize {
+fn weight(value: &Json<'_>) -> usize {
     1 + match value {
-        Value::String(text) => text.len() / BYTES_PER_PART,
-        Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(members) => {
+        Json::Text(text) => text.len() / BYTES_PER_PART,
+        Json::Array(items) => items.iter().map(weight).sum(),
+        Json::Object(members) => {
             members.iter().map(|(name, value)| name.len() / BYTES_PER_PART + weight(value)).sum()
         }
         _ => 0,
     }
 }
 
-fn as_list(args: &Value) -> &[Value] {
-    args.as_array().map_or_else(|| std::slice::from_ref(args), Vec::as_slice)
+fn as_list<'j>(args: &'j Json<'j>) -> &'j [Json<'j>] {
+    args.as_array().unwrap_or_else(|| std::slice::from_ref(args))
 }

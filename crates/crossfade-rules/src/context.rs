@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::val::{self, Val};
+use crate::{
+    short::same,
+    val::{self, Val},
+};
 
 /// The name under which OpenFeature contexts carry the targeting key.
 pub(crate) const TARGETING_KEY: &str = "targetingKey";
@@ -93,7 +96,7 @@ impl<'a> Context<'a> {
     #[inline]
     pub(crate) fn attribute(&self, name: &str) -> Option<Attribute<'a>> {
         let named = |attributes: &[(&'a str, Attribute<'a>)]| {
-            let found = attributes.iter().rev().find(|(known, _)| *known == name);
+            let found = attributes.iter().rev().find(|(known, _)| same(known, name));
             found.map(|(_, attribute)| *attribute)
         };
         named(&self.more)

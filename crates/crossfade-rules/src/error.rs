@@ -83,6 +83,9 @@ pub enum ParseErrorKind {
     /// Objects and arrays are nested deeper than [`MAX_NESTING`].
     #[error("nested deeper than {MAX_NESTING} levels")]
     TooDeep,
+    /// The text begins with a byte order mark, which other readers of JSON refuse as well.
+    #[error("the text begins with a byte order mark, which JSON does not have")]
+    ByteOrderMark,
     /// The text is not JSON.
     #[error("{0}")]
     Syntax(String),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::fractional::Fractional;
+use crate::{fractional::Fractional, json::Json};
 
 /// A compiled targeting rule, or a part of one.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,13 +137,13 @@ pub(crate) struct Reduce {
 
 impl Expr {
     /// A rule that answers `value` as it stands.
-    pub(crate) fn literal(value: &Value) -> Self {
+    pub(crate) fn literal(value: &Json<'_>) -> Self {
         match value {
-            Value::Null => Self::Null,
-            Value::Bool(value) => Self::Bool(*value),
-            Value::Number(number) => number.as_f64().map_or(Self::Null, Self::Number),
-            Value::String(text) => Self::Text(text.as_str().into()),
-            Value::Array(_) | Value::Object(_) => Self::Json(Box::new(value.clone())),
+            Json::Null => Self::Null,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(number) => number.as_f64().map_or(Self::Null, Self::Number),
+            Json::Text(text) => Self::Text(text.as_ref().into()),
+            Json::Array(_) | Json::Object(_) => Self::Json(Box::new(value.to_value())),
         }
     }
 

@@ -8,8 +8,10 @@ use crate::{
     Context, Details, ErrorCode, Evaluation, FlagValue, Reason, Resolution, VariantIndex,
     expr::Expr,
     fractional::Seed,
-    run::{Env, Scope},
+    js::Digits,
+    run::{self, Env, Scope},
     share,
+    short::same,
     val::Val,
 };
 
@@ -213,33 +215,47 @@ impl Flag {
 
     fn targeted(&self, rule: &Expr, context: &Context<'_>) -> Resolution {
         let env = Env::new(&self.seed, context);
-        let picked = rule.eval(&env, Scope::Context);
+        let named = self.decide(rule, &env);
         if env.is_exhausted() {
             return Resolution::failed(ErrorCode::General);
         }
-        match self.named_by(&picked) {
+        match named {
             Named::Nothing => Resolution::picked(self.default, Reason::Default),
             Named::Unknown => Resolution::failed(ErrorCode::General),
             Named::Variant(variant) => Resolution::picked(Some(variant), Reason::TargetingMatch),
         }
     }
 
-    /// The variant that a targeting rule means by its answer.
-    pub(crate) fn named_by(&self, answer: &Val<'_>) -> Named {
-        let variant = match answer {
-            Val::Text(name) => self.named(name),
-            Val::Null => return Named::Nothing,
-            // JSON has no such numbers; they turn into `null`.
-            Val::Number(number) if !number.is_finite() => return Named::Nothing,
-            Val::Bool(_) | Val::Number(_) => self.named(&answer.to_text()),
-            Val::Json(_) | Val::List(_) | Val::Object(_) => None,
+    /// Runs a rule to the variant that it means. Most rules end in the name of one, which needs no
+    /// value made.
+    fn decide<'a>(&self, rule: &'a Expr, env: &Env<'a>) -> Named {
+        let next = match rule {
+            Expr::Text(name) => return self.named(name),
+            Expr::If(branches) => run::branch(branches, env, Scope::Context),
+            Expr::Fractional(fractional) => fractional.pick(env, Scope::Context),
+            _ => return self.named_by(&rule.eval(env, Scope::Context)),
         };
-        variant.map_or(Named::Unknown, Named::Variant)
+        next.map_or(Named::Nothing, |next| self.decide(next, env))
     }
 
-    fn named(&self, name: &str) -> Option<VariantIndex> {
+    /// The variant that a targeting rule means by its answer.
+    pub(crate) fn named_by(&self, answer: &Val<'_>) -> Named {
+        match answer {
+            Val::Text(name) => self.named(name),
+            Val::Null => Named::Nothing,
+            // JSON has no such numbers; they turn into `null`.
+            Val::Number(number) if !number.is_finite() => Named::Nothing,
+            Val::Number(number) => self.named(Digits::of(*number).as_str()),
+            Val::Bool(true) => self.named("true"),
+            Val::Bool(false) => self.named("false"),
+            Val::Json(_) | Val::List(_) | Val::Object(_) => Named::Unknown,
+        }
+    }
+
+    fn named(&self, name: &str) -> Named {
         let mut variants = (0..).map(VariantIndex).zip(&self.variants);
-        variants.find(|(_, variant)| variant.name == name).map(|(index, _)| index)
+        let found = variants.find(|(_, variant)| same(&variant.name, name));
+        found.map_or(Named::Unknown, |(index, _)| Named::Variant(index))
     }
 
     #[inline]

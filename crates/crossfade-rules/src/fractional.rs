@@ -13,6 +13,9 @@ use crate::{
 /// The largest sum of weights.
 const MAX_TOTAL: u64 = i32::MAX as u64;
 
+/// How many computed weights are added up without allocating.
+const FEW: usize = 16;
+
 /// What `fractional` hashes. Versions assign the same user to different buckets.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -91,6 +94,9 @@ impl PartialEq for Seed {
 
 /// A compiled `fractional`.
 ///
+/// A key that turns out to be `null`, as that of a missing attribute does, assigns nobody: those users
+/// get the flag's default variant. Some providers hash the flag's key and the targeting key instead.
+///
 /// A user's hash picks a point on a line as long as the sum of the weights; the buckets lie on that
 /// line one behind the other. While the sum stays the same, growing the first bucket therefore only
 /// adds users to it, and shrinking it back leaves exactly those who were there before.
@@ -125,30 +131,45 @@ impl Fractional {
     pub(crate) fn new(key: BucketKey, buckets: Vec<(Expr, Expr)>) -> Option<Self> {
         let (variants, weights): (Vec<_>, Vec<_>) = buckets.into_iter().unzip();
         let weights = match weights.iter().all(Expr::is_literal) {
-            true => Weights::Fixed(ends(weights.iter().map(|weight| match weight {
-                Expr::Number(number) => whole(*number),
-                _ => None,
-            }))?),
+            true => {
+                let mut ends = vec![0; weights.len()];
+                let fixed = weights.iter().map(|weight| match weight {
+                    Expr::Number(number) => whole(*number),
+                    _ => None,
+                });
+                add_up(fixed, &mut ends)?;
+                Weights::Fixed(ends.into())
+            }
             false => Weights::Computed(weights.into()),
         };
         Some(Self { key, variants: variants.into(), weights })
     }
 
-    /// What the user's bucket holds; `null` when there is no key to hash or a weight is unusable.
-    pub(crate) fn pick<'a>(&'a self, env: &Env<'a>, scope: Scope<'_, 'a>) -> Val<'a> {
+    /// The rule for the variant of the user's bucket; `None` when there is no key to hash or a weight
+    /// is unusable.
+    #[inline]
+    pub(crate) fn pick<'a>(&'a self, env: &Env<'a>, scope: Scope<'_, 'a>) -> Option<&'a Expr> {
         let bucket = match &self.weights {
-            Weights::Fixed(ends) => self.key.hash(env, scope).and_then(|hash| find(hash, ends)),
+            Weights::Fixed(ends) => find(self.key.hash(env, scope)?, ends),
             Weights::Computed(weights) => {
+                let mut few = [0; FEW];
+                let mut many = Vec::new();
+                let ends = match few.get_mut(..weights.len()) {
+                    Some(few) => few,
+                    None => {
+                        many.resize(weights.len(), 0);
+                        &mut many
+                    }
+                };
                 let weights = weights.iter().map(|weight| match weight.eval(env, scope) {
                     Val::Number(number) => whole(number),
                     _ => None,
                 });
-                let ends = ends(weights);
-                ends.and_then(|ends| find(self.key.hash(env, scope)?, &ends))
+                add_up(weights, ends)?;
+                find(self.key.hash(env, scope)?, ends)
             }
         };
-        let variant = bucket.and_then(|bucket| self.variants.get(bucket));
-        variant.map_or(Val::Null, |variant| variant.eval(env, scope))
+        self.variants.get(bucket?)
     }
 
     /// The buckets' variants and weights, when the weights stand in the rule.
@@ -251,15 +272,17 @@ impl fmt::Write for Length {
     }
 }
 
-/// The running sums of weights. `None` when one is unusable or the sum is nothing or too much.
-fn ends(weights: impl Iterator<Item = Option<u64>>) -> Option<Box<[u64]>> {
+/// Writes the running sums of weights. `None` when one is unusable or the sum is nothing or too much.
+fn add_up(weights: impl Iterator<Item = Option<u64>>, ends: &mut [u64]) -> Option<()> {
     let mut total = 0;
-    let ends = weights.map(|weight| {
+    for (weight, end) in weights.zip(ends) {
         total += weight?;
-        (total <= MAX_TOTAL).then_some(total)
-    });
-    let ends: Box<[u64]> = ends.collect::<Option<_>>()?;
-    ends.last().is_some_and(|total| *total > 0).then_some(ends)
+        if total > MAX_TOTAL {
+            return None;
+        }
+        *end = total;
+    }
+    (total > 0).then_some(())
 }
 
 /// The bucket on which the hash's point lies.

@@ -1,6 +1,6 @@
 //! JavaScript's conversions between text and numbers, which JsonLogic prescribes.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// A number as JavaScript prints it.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +23,43 @@ impl fmt::Display for Printed {
         if (1e-6..1e21).contains(&size) {
             return write!(out, "{number}");
         }
-        let text = format!("{number:e}");
-        match text.split_once('e') {
+        let mut text = Digits::default();
+        write!(text, "{number:e}")?;
+        match text.as_str().split_once('e') {
             Some((digits, power)) if !power.starts_with('-') => write!(out, "{digits}e+{power}"),
-            _ => out.write_str(&text),
+            _ => out.write_str(text.as_str()),
         }
+    }
+}
+
+/// The text of one printed number, on the stack.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Digits {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl Digits {
+    /// A number as JavaScript prints it, which takes 25 characters at most.
+    pub(crate) fn of(number: f64) -> Self {
+        let mut digits = Self::default();
+        // Never too long, so it cannot fail.
+        let _ = write!(digits, "{}", Printed(number));
+        digits
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl Write for Digits {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        let place = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
     }
 }
 
@@ -117,8 +149,13 @@ mod tests {
             (f64::INFINITY, "Infinity"),
             (f64::NEG_INFINITY, "-Infinity"),
             (f64::NAN, "NaN"),
+            (-f64::MAX, "-1.7976931348623157e+308"),
+            (-2.225_073_858_507_201_4e-308, "-2.2250738585072014e-308"),
+            (-123_456_789_012_345_680_000.0, "-123456789012345680000"),
+            (-0.000_001_234_567_890_123_456_7, "-0.0000012345678901234567"),
         ] {
             assert_eq!(Printed(number).to_string(), expect);
+            assert_eq!(Digits::of(number).as_str(), expect);
         }
     }
 

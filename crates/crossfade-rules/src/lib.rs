@@ -40,11 +40,13 @@ mod compile;
 mod expr;
 mod fractional;
 mod js;
+mod json;
 mod murmur;
 mod parse;
 mod run;
 mod semver;
 mod share;
+mod short;
 mod source;
 mod val;
 

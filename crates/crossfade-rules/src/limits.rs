@@ -26,6 +26,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The largest document that is read, in bytes.
+    #[must_use]
+    pub const fn document_bytes(&self) -> usize {
+        self.document_bytes
+    }
+
     /// The largest document that is read, in bytes. Default: [`MAX_DOCUMENT_BYTES`].
     pub fn with_document_bytes(mut self, bytes: usize) -> Self {
         self.document_bytes = bytes;
@@ -37,7 +43,7 @@ impl Limits {
     ///
     /// Only what grows with the context or with intermediate results takes steps: each item that
     /// `map`, `filter`, `reduce`, `all`, `none` and `some` visit (one step for each part of the rule
-    /// that is applied to it), each item of a list that is built or searched, and text that is built.
+    /// that is applied to it), each item of a list that is built or searched, and text that is built or searched.
     ///
     /// [`ErrorCode::General`]: crate::ErrorCode::General
     pub fn with_steps(mut self, steps: u32) -> Self {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     compile::Compiler,
     flag::{Targeting, Variant},
     fractional::Seed,
+    json::Json,
     source,
 };
 
@@ -27,14 +29,16 @@ pub(crate) struct Parsed {
 
 /// Parses a document and compiles its flags.
 pub(crate) fn rule_set(text: &str, limits: &Limits) -> Result<Parsed, ParseError> {
-    let mut document = document(text, limits)?;
-    let flags = match document.swap_remove("flags") {
-        Some(Value::Object(flags)) => flags,
+    let Json::Object(mut document) = json(text, limits)? else {
+        return Err(ParseError::new(NotAnObject));
+    };
+    let flags = match document.take("flags") {
+        Some(Json::Object(flags)) => flags,
         Some(_) => return Err(misplaced(text, "flags", FlagsNotAnObject)),
         None => return Err(ParseError::new(FlagsMissing)),
     };
-    let metadata = match document.swap_remove("metadata") {
-        Some(Value::Object(metadata)) if !metadata.is_empty() => Some(Arc::new(metadata)),
+    let metadata = match document.take("metadata") {
+        Some(Json::Object(metadata)) if metadata.len() > 0 => Some(Arc::new(metadata.to_map())),
         _ => None,
     };
     let pinned = fractional_version(metadata.as_deref());
@@ -45,8 +49,9 @@ pub(crate) fn rule_set(text: &str, limits: &Limits) -> Result<Parsed, ParseError
         })?;
         definitions.push((key, definition));
     }
-    let evaluators = document.get("$evaluators").and_then(Value::as_object);
-    let mut compiler = Compiler::new(evaluators, pinned.clone());
+    let evaluators = document.take("$evaluators");
+    let evaluators = evaluators.as_ref().and_then(Json::as_object);
+    let mut compiler = Compiler::new(evaluators, pinned.clone()).within(text.len());
     // The version has no say in a set whose metadata name one that does not exist.
     let version = pinned.clone().unwrap_or_default();
     let rules: Vec<_> =
@@ -66,16 +71,24 @@ pub(crate) fn rule_set(text: &str, limits: &Limits) -> Result<Parsed, ParseError
 
 /// Reads the outermost object, within the limits on size and nesting.
 pub(crate) fn document(text: &str, limits: &Limits) -> Result<Map<String, Value>, ParseError> {
+    match json(text, limits)? {
+        Value::Object(document) => Ok(document),
+        _ => Err(ParseError::new(NotAnObject)),
+    }
+}
+
+/// Reads a text within the limits on size and nesting.
+fn json<'t, T: Deserialize<'t>>(text: &'t str, limits: &Limits) -> Result<T, ParseError> {
     let (bytes, limit) = (text.len(), limits.document_bytes);
     if bytes > limit {
         return Err(ParseError::new(TooLarge { bytes, limit }));
     }
-    source::check_nesting(text)?;
-    match serde_json::from_str(text) {
-        Ok(Value::Object(document)) => Ok(document),
-        Ok(_) => Err(ParseError::new(NotAnObject)),
-        Err(error) => Err(syntax(&error)),
+    if text.starts_with('\u{feff}') {
+        let start = source::Position { line: 1, column: 1 };
+        return Err(ParseError::new(ByteOrderMark).at(start));
     }
+    source::check_nesting(text)?;
+    serde_json::from_str(text).map_err(|error| syntax(text, &error))
 }
 
 /// The version of `fractional` that the metadata pin. The error says what they pin instead.
@@ -88,9 +101,13 @@ fn fractional_version(metadata: Option<&Map<String, Value>>) -> Result<Fractiona
     }
 }
 
-fn syntax(error: &serde_json::Error) -> ParseError {
-    let position = source::Position { line: error.line(), column: error.column().max(1) };
-    // serde_json repeats the place in its text.
+fn syntax(text: &str, error: &serde_json::Error) -> ParseError {
+    // serde_json counts the bytes of a line.
+    let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let before = line.bytes().take(error.column());
+    let column = before.filter(|byte| !matches!(byte, 0x80..=0xbf)).count();
+    let position = source::Position { line: error.line(), column: column.max(1) };
+    // It also repeats the place in its text.
     let text = error.to_string();
     let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
     ParseError::new(Syntax(reason.to_owned())).at(position)
@@ -114,48 +131,57 @@ fn merged(
 
 /// What a flag's definition says, before its rule is compiled.
 #[derive(Debug, Default)]
-struct Definition {
+struct Definition<'t> {
     enabled: bool,
     variants: Vec<Variant>,
     default: Option<VariantIndex>,
-    rule: Option<Value>,
+    rule: Option<Json<'t>>,
     metadata: Map<String, Value>,
     /// Why the flag cannot be evaluated, whatever its rule.
     fault: Option<String>,
 }
 
-impl Definition {
+impl<'t> Definition<'t> {
     /// Reads a definition. Only a `defaultVariant` that names no variant is an error for the set.
-    fn read(value: Value) -> Result<Self, ParseErrorKind> {
-        let Value::Object(mut members) = value else {
+    fn read(value: Json<'t>) -> Result<Self, ParseErrorKind> {
+        let Json::Object(mut members) = value else {
             let fault = Some("the definition is not an object".to_owned());
             return Ok(Self { enabled: true, fault, ..Self::default() });
         };
         let mut read = Self { enabled: true, ..Self::default() };
-        match members.swap_remove("state") {
+        match members.take("state") {
             None => {}
-            Some(Value::String(state)) if state == "ENABLED" => {}
-            Some(Value::String(state)) if state == "DISABLED" => read.enabled = false,
+            Some(Json::Text(state)) if state == "ENABLED" => {}
+            Some(Json::Text(state)) if state == "DISABLED" => read.enabled = false,
             Some(other) => {
                 let fault = format!("\"state\" is {other}, neither \"ENABLED\" nor \"DISABLED\"");
                 read.fault = Some(fault);
             }
         }
-        match members.swap_remove("variants") {
+        let variants = members.take("variants");
+        let has_odd_variants = variants.as_ref().is_some_and(|it| it.as_object().is_none());
+        match variants {
             None => {}
-            Some(Value::Object(variants)) => {
-                let named = variants.into_iter().map(|(name, value)| Variant { name, value });
+            Some(Json::Object(variants)) => {
+                let named = variants.iter().map(|(name, value)| Variant {
+                    name: name.to_owned(),
+                    value: value.to_value(),
+                });
                 read.variants = named.collect();
             }
             Some(_) => read.fault = Some("\"variants\" is not an object".to_owned()),
         }
-        read.default = default_variant(members.swap_remove("defaultVariant"), &read.variants)?;
-        if let Some(Value::Object(metadata)) = members.swap_remove("metadata") {
-            read.metadata = metadata;
+        // Of variants that cannot be read it is not known whether one has the name.
+        if !has_odd_variants {
+            let name = members.take("defaultVariant");
+            read.default = default_variant(name, &read.variants)?;
         }
-        read.rule = members.swap_remove("targeting").filter(|rule| match rule {
-            Value::Null => false,
-            Value::Object(rule) => !rule.is_empty(),
+        if let Some(Json::Object(metadata)) = members.take("metadata") {
+            read.metadata = metadata.to_map();
+        }
+        read.rule = members.take("targeting").filter(|rule| match rule {
+            Json::Null => false,
+            Json::Object(rule) => rule.len() > 0,
             _ => true,
         });
         Ok(read)
@@ -175,12 +201,12 @@ impl Definition {
 }
 
 fn default_variant(
-    name: Option<Value>,
+    name: Option<Json<'_>>,
     variants: &[Variant],
 ) -> Result<Option<VariantIndex>, ParseErrorKind> {
     let name = match name {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(name)) => name,
+        None | Some(Json::Null) => return Ok(None),
+        Some(Json::Text(name)) => name,
         Some(_) => return Err(DefaultVariantNotAString),
     };
     let mut known = (0..).map(VariantIndex).zip(variants);
@@ -188,7 +214,7 @@ fn default_variant(
         Some((index, _)) => Ok(Some(index)),
         None => {
             let known: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
-            Err(UnknownDefaultVariant { name, known: known.join(", ") })
+            Err(UnknownDefaultVariant { name: name.into_owned(), known: known.join(", ") })
         }
     }
 }

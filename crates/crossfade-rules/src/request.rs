@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{Context, FlagType, RuleSet};
+use crate::{Context, Evaluation, FlagType, RuleSet};
 
 /// One question: a flag, the type it is asked for, the default in the code, and the context.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,15 @@ pub struct Request {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
+    /// The line is longer than its reader allows.
+    #[error("a request has at most {limit} bytes")]
+    TooLong {
+        /// The largest size that is read.
+        limit: usize,
+    },
+    /// The line is not UTF-8.
+    #[error("a request is UTF-8, which this line is not from byte {0} on")]
+    NotText(usize),
     /// The line is not a JSON object.
     #[error("a request is a JSON object with \"flag\", \"type\", \"default\" and \"context\"")]
     NotAnObject,
@@ -41,8 +50,26 @@ impl RequestError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::ContextNotAnObject => "INVALID_CONTEXT",
-            Self::NotAnObject | Self::NoFlag | Self::UnknownType(_) => "PARSE_ERROR",
+            Self::TooLong { .. }
+            | Self::NotText(_)
+            | Self::NotAnObject
+            | Self::NoFlag
+            | Self::UnknownType(_) => "PARSE_ERROR",
         }
+    }
+
+    /// The answer to a line that is no request: that of [`RuleSet::answer`] with the reason `ERROR`,
+    /// and the mistake as `errorMessage`.
+    #[must_use]
+    pub fn answer(&self) -> Value {
+        json!({
+            "value": null,
+            "variant": null,
+            "reason": "ERROR",
+            "errorCode": self.code(),
+            "flagMetadata": null,
+            "errorMessage": self.to_string(),
+        })
     }
 }
 
@@ -81,14 +108,7 @@ impl RuleSet {
     #[must_use]
     pub fn answer(&self, request: &Request, unix_seconds: u64) -> Value {
         let context = Context::from_json(&request.context).at(unix_seconds);
-        let answer = self.evaluate(&request.flag, &context).require(request.kind);
-        json!({
-            "value": answer.value.unwrap_or_else(|| request.default.clone()),
-            "variant": answer.variant,
-            "reason": answer.reason.to_string(),
-            "errorCode": answer.error.map(|error| error.to_string()),
-            "flagMetadata": (!answer.metadata.is_empty()).then_some(answer.metadata),
-        })
+        self.evaluate(&request.flag, &context).require(request.kind).answer(&request.default)
     }
 
     /// Answers one line of a batch with one line, without a line break: as [`RuleSet::answer`] does,
@@ -97,15 +117,21 @@ impl RuleSet {
     pub fn answer_line(&self, line: &str, unix_seconds: u64) -> String {
         match Request::from_line(line) {
             Ok(request) => self.answer(&request, unix_seconds).to_string(),
-            Err(error) => json!({
-                "value": null,
-                "variant": null,
-                "reason": "ERROR",
-                "errorCode": error.code(),
-                "flagMetadata": null,
-                "errorMessage": error.to_string(),
-            })
-            .to_string(),
+            Err(error) => error.answer().to_string(),
         }
+    }
+}
+
+impl Evaluation {
+    /// The answer in the form of [`RuleSet::answer`], for a caller with this default.
+    #[must_use]
+    pub fn answer(self, default: &Value) -> Value {
+        json!({
+            "value": self.value.unwrap_or_else(|| default.clone()),
+            "variant": self.variant,
+            "reason": self.reason.to_string(),
+            "errorCode": self.error.map(|error| error.to_string()),
+            "flagMetadata": (!self.metadata.is_empty()).then_some(self.metadata),
+        })
     }
 }

@@ -35,6 +35,23 @@ pub struct RuleSet {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct FlagIndex(u32);
 
+impl FlagIndex {
+    /// The index as a number, so that it can be kept in an atomic. It is the index of another flag,
+    /// or none at all, wherever it is used for another set.
+    #[inline]
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The index that [`FlagIndex::number`] answered.
+    #[inline]
+    #[must_use]
+    pub const fn of_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// A change of the version by which `fractional` assigns users, and with it of most assignments.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FractionalChange {

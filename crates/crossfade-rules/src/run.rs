@@ -12,6 +12,7 @@ use crate::{
     expr::{Expr, Order},
     fractional::Seed,
     semver,
+    short::same,
     val::Val,
 };
 
@@ -81,8 +82,14 @@ impl Expr {
             Self::Bool(value) => Val::Bool(*value),
             Self::Number(number) => Val::Number(*number),
             Self::Text(text) => Val::Text((**text).into()),
-            Self::If(branches) => choose(branches, env, scope),
-            Self::Fractional(fractional) => fractional.pick(env, scope),
+            Self::If(branches) => match branch(branches, env, scope) {
+                Some(answer) => answer.eval(env, scope),
+                None => Val::Null,
+            },
+            Self::Fractional(fractional) => match fractional.pick(env, scope) {
+                Some(variant) => variant.eval(env, scope),
+                None => Val::Null,
+            },
             Self::Var(var) => var.eval(env, scope),
             _ => self.compute(env, scope),
         }
@@ -129,11 +136,11 @@ impl Expr {
             Self::And(items) => !items.is_empty() && items.iter().all(|item| item.test(env, scope)),
             Self::Or(items) => items.iter().any(|item| item.test(env, scope)),
             Self::IsText { strict, value, text } => match value.text(env, scope) {
-                Some(value) => value == &**text,
+                Some(value) => same(value, text),
                 None => value.is_text(*strict, text, env, scope),
             },
             Self::InTexts { needle, texts } => match needle.text(env, scope) {
-                Some(needle) => texts.iter().any(|text| needle == &**text),
+                Some(needle) => texts.iter().any(|text| same(needle, text)),
                 None => needle.is_in(texts, env, scope),
             },
             Self::Not(item) => !item.test(env, scope),
@@ -157,8 +164,9 @@ impl Expr {
             Self::Ordered { order, items } => in_order(*order, items, env, scope),
             Self::In(args) => {
                 let [needle, within] = args.each_ref().map(|arg| arg.eval(env, scope));
-                // Searching a long list costs as much as visiting a few items.
-                env.spend(within.len() / 16) && within.contains(&needle)
+                // Searching a long list or text costs as much as visiting a few items.
+                let size = within.as_text().map_or(within.len() / 16, |it| it.len() / 64);
+                env.spend(size) && within.contains(&needle)
             }
             _ => self.eval(env, scope).is_truthy(),
         }
@@ -197,16 +205,17 @@ impl Expr {
     }
 }
 
-/// `if`: condition, answer, condition, answer, …, otherwise.
-fn choose<'a>(branches: &'a [Expr], env: &Env<'a>, scope: Scope<'_, 'a>) -> Val<'a> {
-    for branch in branches.chunks(2) {
-        match branch {
-            [condition, answer] if condition.test(env, scope) => return answer.eval(env, scope),
-            [otherwise] => return otherwise.eval(env, scope),
-            _ => {}
-        }
-    }
-    Val::Null
+/// The branch that an `if` takes: condition, answer, condition, answer, …, otherwise.
+pub(crate) fn branch<'a>(
+    branches: &'a [Expr],
+    env: &Env<'a>,
+    scope: Scope<'_, 'a>,
+) -> Option<&'a Expr> {
+    let taken = branches.chunks(2).find(|branch| match branch {
+        [condition, _] => condition.test(env, scope),
+        _ => true,
+    });
+    taken?.last()
 }
 
 /// The first value that settles an `and` or an `or`, or else the last.

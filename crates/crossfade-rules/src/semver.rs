@@ -2,13 +2,13 @@
 
 use std::cmp::Ordering;
 
-use crate::{js::Printed, val::Val};
+use crate::{js::Digits, val::Val};
 
 /// Answers `{"sem_ver": [version, operator, version]}`; `None` when a version or the operator makes
 /// no sense.
 pub(crate) fn compare(left: &Val<'_>, operator: &Val<'_>, right: &Val<'_>) -> Option<bool> {
     let operator = operator.as_text()?;
-    let [mut first, mut second] = [None, None];
+    let [mut first, mut second] = [Digits::default(); 2];
     let left = Version::parse(text(left, &mut first)?)?;
     let right = Version::parse(text(right, &mut second)?)?;
     let ordering = left.cmp(&right);
@@ -37,10 +37,13 @@ pub(crate) fn is_version(value: &Val<'_>) -> bool {
 }
 
 /// The text of a version, which may be given as a number: 2 is 2.0.0, and 2.1 is 2.1.0.
-fn text<'a>(value: &'a Val<'_>, printed: &'a mut Option<String>) -> Option<&'a str> {
+fn text<'a>(value: &'a Val<'_>, printed: &'a mut Digits) -> Option<&'a str> {
     match value {
         Val::Text(text) => Some(text),
-        Val::Number(number) => Some(printed.insert(Printed(*number).to_string())),
+        Val::Number(number) => {
+            *printed = Digits::of(*number);
+            Some(printed.as_str())
+        }
         _ => None,
     }
 }

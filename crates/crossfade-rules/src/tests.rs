@@ -4,6 +4,8 @@ mod check;
 mod cohorts;
 mod diff;
 mod differential;
+mod documents;
+mod edges;
 mod edit;
 mod evaluate;
 mod limits;
@@ -12,6 +14,7 @@ mod refuse;
 mod resolve;
 mod semantics;
 mod sets;
+mod vectors;
 mod versions;
 
 use serde_json::{Value, json};

@@ -5,7 +5,10 @@ use std::{borrow::Cow, cmp::Ordering, fmt::Write, rc::Rc};
 
 use serde_json::{Map, Value};
 
-use crate::js::{self, Printed};
+use crate::{
+    js::{self, Digits, Printed},
+    short::same,
+};
 
 /// A value while a rule runs. Text and JSON are borrowed from the rule set or the context.
 #[derive(Clone, Debug)]
@@ -173,7 +176,7 @@ impl<'a> Val<'a> {
         match self {
             Self::Text(text) => match needle {
                 Self::Text(part) => text.contains(&**part),
-                Self::Number(number) => text.contains(&Printed(*number).to_string()),
+                Self::Number(number) => text.contains(Digits::of(*number).as_str()),
                 // A missing attribute must not be found in every text.
                 _ => false,
             },
@@ -263,7 +266,7 @@ pub(crate) fn member<'a>(members: &'a Map<String, Value>, name: &str) -> Option<
     if members.len() > 8 {
         return members.get(name);
     }
-    members.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    members.iter().find(|(known, _)| same(known, name)).map(|(_, value)| value)
 }
 
 /// The exact value of an integer, also of one that is written with a fraction of zero.

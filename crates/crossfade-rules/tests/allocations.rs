@@ -48,6 +48,20 @@ fn rules() -> Vec<(Value, Option<bool>)> {
         (json!({ "if": [{ "$ref": "is_pro" }, "on", "off"] }), Some(true)),
         (json!({ "if": [{ "in": ["o", { "var": "plan" }] }, "on", "off"] }), Some(true)),
         (
+            json!({ "if": [{ "sem_ver": [{ "var": "age" }, ">=", 30.5] }, "on", "off"] }),
+            Some(false),
+        ),
+        (json!({ "if": [{ "sem_ver": [{ "var": "age" }, "^", 30] }, "on", "off"] }), Some(true)),
+        (json!({ "-": [{ "var": "age" }, 29] }), Some(true)),
+        (json!({ "if": [{ "in": [3, "1e+21 3"] }, "on", "off"] }), Some(true)),
+        (json!({ "if": [{ "==": [{ "var": "age" }, "30"] }, "on", "off"] }), Some(true)),
+        (
+            json!({ "fractional": [
+                ["off", { "if": [{ "var": "beta" }, 0, 1] }], ["on", { "var": "age" }],
+            ]}),
+            Some(true),
+        ),
+        (
             json!({ "if": [{ "some": [{ "var": "groups" }, { "==": [{ "var": "" }, "b"] }] }, "on"] }),
             Some(false),
         ),
@@ -63,7 +77,9 @@ fn check(context: &Context<'_>) {
                 "$evaluators": { "is_pro": { "==": [{ "var": "plan" }, "pro"] } },
                 "flags": { "f": {
                     "state": "ENABLED",
-                    "variants": { "on": true, "off": false, "true": true, "false": false },
+                    "variants": {
+                        "on": true, "off": false, "true": true, "false": false, "1": true,
+                    },
                     "defaultVariant": "off",
                     "targeting": targeting,
                 }},

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::{Compiler, as_list};
-use crate::expr::{Each, Expr, Operation, Order, Purpose, Reduce};
+use crate::{
+    expr::{Each, Expr, Operation, Order, Purpose, Reduce},
+    json::Json,
+};
 
 /// Every operator that a targeting rule can use, in order.
 const OPERATORS: [&str; 39] = [
@@ -57,7 +60,7 @@ impl<'a> Compiler<'a> {
     pub(super) fn operator(
         &mut self,
         name: &str,
-        args: &'a Value,
+        args: &'a Json<'a>,
         depth: usize,
     ) -> Result<Expr, String> {
         match name {
@@ -115,7 +118,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// An operator with a rule that is applied to every item of an array.
-    fn visitor(&mut self, name: &str, args: &'a [Value], depth: usize) -> Result<Expr, String> {
+    fn visitor(&mut self, name: &str, args: &'a [Json<'a>], depth: usize) -> Result<Expr, String> {
         let arg = |compiler: &mut Self, n: usize| match args.get(n) {
             Some(arg) => compiler.expr(arg, depth + 1),
             None => Ok(Expr::Null),
@@ -183,7 +186,7 @@ mod tests {
     fn the_list_of_operators_is_in_order_and_complete() {
         assert!(OPERATORS.is_sorted());
         for name in OPERATORS.into_iter().chain(["log", "", "IF"]) {
-            let args = serde_json::json!([]);
+            let args = Json::Array(Vec::new());
             let mut compiler = Compiler::new(None, Ok(Default::default()));
             let fault = compiler.operator(name, &args, 0).err().unwrap_or_default();
             assert_eq!(!fault.starts_with("unknown operator"), is_operator(name), "{name}");

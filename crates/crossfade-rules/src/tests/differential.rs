@@ -1,7 +1,11 @@
-//! Generated rules and data, evaluated here and by `datalogic-rs`.
+//! Generated rules and data, evaluated here and by `datalogic-rs`: every operator of a targeting rule
+//! but `$ref`, which it does not have.
 //!
-//! Left out is what the two read differently in JsonLogic's reference: whether an empty text is
-//! `missing` (it is there), and what becomes of arithmetic on what is no number.
+//! Left out is what the two read differently:
+//! - whether an empty text is `missing` (in JsonLogic's reference it is),
+//! - arithmetic on what is no number, and division by zero, which are errors there,
+//! - a `fractional` whose key is `null`, which is hashed by the flag's key and the targeting key there,
+//! - `sem_ver` of numbers and of versions that are not written out, which are refused there.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -15,7 +19,9 @@ use crate::{
 };
 
 fn ours(rule: &Value, data: &Map<String, Value>) -> Value {
-    let compiled = Compiler::new(None, Ok(FractionalVersion::V2)).targeting(rule).unwrap();
+    let text = rule.to_string();
+    let read = serde_json::from_str(&text).unwrap();
+    let compiled = Compiler::new(None, Ok(FractionalVersion::V2)).targeting(&read).unwrap();
     let (seed, context) =
         (Seed::new("f", FractionalVersion::V2, 100_000), Context::from_json(data));
     let env = Env::new(&seed, &context);
@@ -25,7 +31,7 @@ fn ours(rule: &Value, data: &Map<String, Value>) -> Value {
 }
 
 /// Numbers become doubles, which both sides compute with, so that 1 and 1.0 compare equal.
-fn json(value: &Val<'_>) -> Value {
+pub(super) fn json(value: &Val<'_>) -> Value {
     match value {
         Val::Null => Value::Null,
         Val::Bool(value) => (*value).into(),
@@ -63,7 +69,11 @@ fn literal() -> impl Strategy<Value = Value> {
 
 fn variable() -> impl Strategy<Value = Value> {
     let names = vec!["n", "m", "s", "t", "yes", "no", "user.name", "user.age", "list.0", "nowhere"];
-    proptest::sample::select(names).prop_map(|name| json!({ "var": name }))
+    prop_oneof![
+        proptest::sample::select(names.clone()).prop_map(|name| json!({ "var": name })),
+        (proptest::sample::select(names), literal())
+            .prop_map(|(name, default)| json!({ "var": [name, default] })),
+    ]
 }
 
 fn number() -> impl Strategy<Value = Value> {
@@ -93,6 +103,48 @@ fn arithmetic() -> impl Strategy<Value = Value> {
         (proptest::sample::select(names), proptest::collection::vec(inner, 2..=2))
             .prop_map(|(name, args)| operator(name, args))
     })
+}
+
+/// Divisions, which are exact as long as both sides divide the same doubles.
+fn division() -> impl Strategy<Value = Value> {
+    let divisor = prop_oneof![1..20_i32, -20..0_i32].prop_map(Value::from);
+    (proptest::sample::select(vec!["/", "%"]), arithmetic(), divisor)
+        .prop_map(|(name, left, right)| operator(name, vec![left, right]))
+}
+
+fn version() -> impl Strategy<Value = Value> {
+    let part = || prop_oneof![0..3_u32, 9..12_u32];
+    let tail = proptest::sample::select(vec!["", "-a", "-a.1", "-2", "-10", "-1a", "+b", "-a+b.1"]);
+    (part(), part(), part(), tail).prop_map(|(a, b, c, tail)| format!("{a}.{b}.{c}{tail}").into())
+}
+
+/// flagd's own operators, also inside of others.
+fn custom() -> impl Strategy<Value = Value> {
+    let operators = vec!["=", "!=", "<", "<=", ">", ">=", "^", "~"];
+    let buckets = proptest::collection::vec(("[a-z]{1,3}", 0..1000_u32), 1..6);
+    let test = prop_oneof![
+        (proptest::sample::select(vec!["starts_with", "ends_with"]), text(), text())
+            .prop_map(|(name, text, part)| operator(name, vec![text, part])),
+        (version(), proptest::sample::select(operators), version())
+            .prop_map(|(left, sign, right)| json!({ "sem_ver": [left, sign, right] })),
+    ];
+    let key = prop_oneof![
+        Just(None),
+        Just(Some(json!({ "var": "targetingKey" }))),
+        text().prop_map(|text| Some(json!({ "cat": ["seed", text, { "var": "$flagd.flagKey" }] }))),
+    ];
+    let fractional = (key, buckets).prop_map(|(key, buckets)| {
+        // A sum of nothing is an error there.
+        let last = json!(["rest", 1]);
+        let buckets = buckets.into_iter().map(|(name, weight)| json!([name, weight]));
+        let args = key.into_iter().chain(buckets).chain([last]).collect();
+        operator("fractional", args)
+    });
+    prop_oneof![
+        test.clone(),
+        fractional.clone(),
+        (test, fractional).prop_map(|(test, split)| json!({ "?:": [test, split, "else"] })),
+    ]
 }
 
 /// Conditions as targeting rules have them.
@@ -174,6 +226,7 @@ fn data() -> impl Strategy<Value = Map<String, Value>> {
             let data = json!({
                 "n": n, "m": m, "s": s, "t": t, "yes": true, "no": false, "list": list,
                 "user": { "name": t, "age": age },
+                "targetingKey": format!("user-{n}-{m}"), "$flagd": { "flagKey": "f" },
             });
             data.as_object().cloned().unwrap_or_default()
         })
@@ -187,6 +240,16 @@ proptest! {
 
     #[test]
     fn computations_agree(rule in arithmetic(), data in data()) {
+        prop_assert_eq!(Some(ours(&rule, &data)), theirs(&rule, &data), "{} of {:?}", rule, data);
+    }
+
+    #[test]
+    fn divisions_agree(rule in division(), data in data()) {
+        prop_assert_eq!(Some(ours(&rule, &data)), theirs(&rule, &data), "{} of {:?}", rule, data);
+    }
+
+    #[test]
+    fn operators_of_flagd_agree(rule in custom(), data in data()) {
         prop_assert_eq!(Some(ours(&rule, &data)), theirs(&rule, &data), "{} of {:?}", rule, data);
     }
 
