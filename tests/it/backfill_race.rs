@@ -86,7 +86,7 @@ async fn a_delete_behind_the_batch_is_not_undone_by_it() {
     let (database, bench) = postgres("race_resurrect").await;
     bench.legacy().put(1, "old").await.expect("put");
     let work = Work::begin(&bench).await;
-    let app = bench.app(&Flags::forced::<&str>([])).await;
+    let app = bench.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
     let pool = bench.db.postgres().expect("PostgreSQL");
     let mut holder = pool.begin().await.expect("begin");
@@ -120,7 +120,7 @@ async fn a_newer_write_is_never_overwritten() {
         let bench = Bench::new(db).await;
         bench.legacy().put(1, "old").await.expect("put");
         let work = Work::begin(&bench).await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         put(&migration, 1, "newer").await.expect("written");
         let batch = work.batch(&bench.db, "worker", 100).await.expect("open");

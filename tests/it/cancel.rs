@@ -73,7 +73,7 @@ async fn dropping_a_write_anywhere_leaves_both_or_neither_on_postgres() {
     let bench = Bench::new(test.open().await).await;
     bench.go(Stage::Live).await;
     let narrow = Bench { db: test.open_postgres(1).await };
-    let app = narrow.app(&Flags::forced::<&str>([])).await;
+    let app = narrow.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
     dropped_at_every_point(&bench, &migration).await;
     test.drop().await;
@@ -84,7 +84,7 @@ async fn dropping_a_write_anywhere_leaves_both_or_neither_on_sqlite() {
     let test = TestDatabase::create(Engine::Sqlite, "dropped").await;
     let bench = Bench::new(test.open().await).await;
     bench.go(Stage::Live).await;
-    let app = bench.app(&Flags::forced::<&str>([])).await;
+    let app = bench.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
     dropped_at_every_point(&bench, &migration).await;
     test.drop().await;
@@ -95,7 +95,7 @@ async fn a_panic_in_a_closure_undoes_the_other_side() {
     engines("panic", async |db, _| {
         let bench = Bench::new(db).await;
         bench.go(Stage::Live).await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         let panicking = tokio::spawn({
             let migration = migration.clone();
@@ -122,7 +122,7 @@ async fn a_closure_that_keeps_its_transaction_is_told() {
     engines("kept", async |db, _| {
         let bench = Bench::new(db).await;
         bench.go(Stage::Live).await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         let kept = Mutex::new(None);
         let result = migration
@@ -150,7 +150,7 @@ async fn a_swallowed_error_is_not_acknowledged() {
     let bench = Bench::new(test.open().await).await;
     bench.go(Stage::Live).await;
     let narrow = Bench { db: test.open_postgres(1).await };
-    let app = narrow.app(&Flags::forced::<&str>([])).await;
+    let app = narrow.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
     let swallowed = migration
         .write(
@@ -175,7 +175,7 @@ async fn a_write_inside_a_write_ends_with_an_error() {
         sqlx::sqlite::SqlitePoolOptions::new().acquire_timeout(Duration::from_millis(200));
     let pool = options.connect(&format!("{}?mode=rwc", test.url)).await.expect("opens");
     let bench = Bench::new(crossfade::Database::open(pool).await.expect("opens")).await;
-    let app = bench.app(&Flags::forced::<&str>([])).await;
+    let app = bench.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
     let nested = migration.write(
         &1i64,

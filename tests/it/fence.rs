@@ -131,7 +131,7 @@ async fn a_write_is_read_committed_whatever_the_default() {
 async fn a_wrapped_write_follows_the_stage_by_itself() {
     engines("follows", async |db, _| {
         let bench = Bench::new(db).await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         put(&migration, 1, "off").await.expect("written");
         bench.expect(1, Some("off"), None).await;
@@ -246,7 +246,7 @@ async fn the_fence_is_one_for_every_search_path() {
 async fn a_closer_that_failed_behind_the_fence_stops_nobody() {
     let test = TestDatabase::create(Engine::Postgres, "half_closed").await;
     let bench = Bench::new(test.open().await).await;
-    let app = bench.app(&Flags::forced::<&str>([])).await;
+    let app = bench.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
     let old = bench.state().await.epoch;
     bench.append(Stage::DeleteOnly).await;

@@ -63,6 +63,8 @@ async fn of_two_editors_one_is_told() {
         let stored = bench.db.rule_set_history(10).await.expect("history");
         assert_eq!(stored.len(), 1);
         assert_eq!(stored[0].document, document("on"));
+        assert_eq!(bench.db.rule_set(1).await.expect("read").as_ref(), stored.first());
+        assert_eq!(bench.db.rule_set(2).await.expect("read"), None);
     })
     .await;
 }

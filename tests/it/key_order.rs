@@ -8,7 +8,7 @@ use crate::support::{Bench, delete, put};
 async fn concurrent_writers_of_few_keys_leave_both_sides_equal() {
     crate::support::engines("few_keys", async |db, _| {
         let bench = Bench::new(db).await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         bench.go(Stage::Live).await;
         let writers = (0..8i64).map(|writer| {

@@ -101,7 +101,7 @@ async fn connections_that_died_in_the_pool_are_nobodys_trouble() {
     let pool = Database::postgres_pool_options().max_connections(8);
     let pool = pool.connect_with(options.application_name("dead pool")).await.expect("connects");
     let bench = Bench { db: Database::open(pool.clone()).await.expect("opens") };
-    let app = bench.app(&Flags::forced::<&str>([])).await;
+    let app = bench.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
     put(&migration, 1, "before").await.expect("written");
 

@@ -9,6 +9,8 @@ mod command_line;
 mod contract;
 mod demo;
 mod fence;
+mod flag_command;
+mod flag_versions;
 mod flags;
 mod key_order;
 mod key_types;

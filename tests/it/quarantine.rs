@@ -13,7 +13,7 @@ use crate::support::{
 async fn in_dual_write_legacy_is_written_alone_and_the_key_is_marked() {
     engines("quarantine", async |db, _| {
         let bench = Bench::new(db).await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         bench.go(Stage::DualWrite).await;
         put(&migration, 1, "good").await.expect("written");
@@ -48,7 +48,7 @@ async fn knows_mark(migration: &Migration, key: &str) {
 async fn from_live_on_it_is_both_or_neither() {
     engines("both_or_neither", async |db, _| {
         let bench = Bench::new(db).await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         for stage in [Stage::Live, Stage::RampDown] {
             bench.go(stage).await;
@@ -87,7 +87,7 @@ async fn a_marked_key_is_read_from_legacy() {
 async fn marks_of_an_earlier_try_go_with_its_rows() {
     engines("earlier_try", async |db, _| {
         let bench = Bench::new(db).await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         bench.go(Stage::DualWrite).await;
         put(&migration, 1, "bad").await.expect("written on Legacy");
@@ -105,7 +105,7 @@ async fn marks_of_an_earlier_try_go_with_its_rows() {
 async fn in_delete_only_new_loses_the_row_and_gains_none() {
     engines("delete_only", async |db, _| {
         let bench = Bench::new(db).await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         bench.go(Stage::DeleteOnly).await;
         // As an instance in `dual_write` may have left it.
@@ -134,7 +134,7 @@ async fn a_deferred_refusal_is_no_outage_either() {
                  references towns (name) deferrable initially deferred)",
             )
             .await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         bench.go(Stage::DualWrite).await;
         put(&migration, 1, "nowhere").await.expect("New's refusal is not the caller's");
@@ -154,7 +154,7 @@ async fn a_locked_new_side_is_no_outage_either() {
     let test = TestDatabase::create(Engine::Postgres, "locked_new").await;
     let bench = Bench::new(test.open().await).await;
     let app = Crossfade::builder_on(bench.db.clone())
-        .flags(Flags::forced::<&str>([]))
+        .flags(Flags::forced::<&str, bool>([]))
         .options(Options::default().new_lock_timeout(Duration::from_millis(100)))
         .build()
         .await
@@ -180,7 +180,7 @@ async fn a_locked_new_side_is_no_outage_either() {
 async fn a_key_of_another_width_is_refused() {
     engines("width", async |db, _| {
         let bench = Bench::new(db).await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         let wide = migration
             .write(

@@ -90,7 +90,7 @@ async fn a_wrapped_write_adds_none() {
     // and the state so still that they rest while it counts.
     let database = Database::open(pool.clone()).await.expect("opens");
     let app = Crossfade::builder_on(database)
-        .flags(Flags::forced::<&str>([]))
+        .flags(Flags::forced::<&str, bool>([]))
         .options(Options::default().lease(Duration::from_secs(3600)))
         .build()
         .await

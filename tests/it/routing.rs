@@ -11,7 +11,7 @@ use crate::support::{Bench, PeopleError, definition, engines, eventually, put, r
 async fn stage_and_flag_pick_the_side() {
     engines("sides", async |db, _| {
         let bench = Bench::new(db).await;
-        let flags = Flags::forced::<&str>([]);
+        let flags = Flags::forced::<&str, bool>([]);
         flags.force_for("read_people_v2", "1", true);
         let app = bench.app(&flags).await;
         let migration = app.migration("people").expect("registered");
@@ -81,7 +81,7 @@ async fn comparisons_run_beside_the_call_and_count_what_differs() {
     engines("shadow", async |db, _| {
         let bench = Bench::new(db).await;
         let app = Crossfade::builder_on(bench.db.clone())
-            .flags(Flags::forced::<&str>([]))
+            .flags(Flags::forced::<&str, bool>([]))
             .options(Options::default().shadow_sample(1.0))
             .build()
             .await
@@ -117,7 +117,7 @@ async fn the_tasks_end_with_the_last_handle() {
     engines("tasks", async |db, _| {
         let bench = Bench::new(db).await;
         let app = Crossfade::builder_on(bench.db.clone())
-            .flags(Flags::forced::<&str>([]))
+            .flags(Flags::forced::<&str, bool>([]))
             .options(Options::default().lease(Duration::from_millis(300)))
             .build()
             .await
@@ -140,7 +140,7 @@ async fn the_tasks_end_with_the_last_handle() {
 async fn signing_off_ends_the_lease_on_both_sides() {
     engines("sign_off", async |db, _| {
         let bench = Bench::new(db).await;
-        let app = bench.app(&Flags::forced::<&str>([])).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         let instances =
             async || bench.db.instances(&definition().name).await.expect("instances").len();

@@ -17,6 +17,7 @@ pub(crate) fn rest(command: &Command) -> Option<&'static str> {
         Command::Backfill(_) | Command::Verify(_) | Command::Demo(_) => None,
         // A watch ends without an error.
         Command::Status(args) if args.watch => None,
+        Command::Flag(args) if args.ends_anywhere() => None,
         Command::Status(_) | Command::Audit(_) => Some("nothing was changed"),
         Command::New(_) | Command::Init(_) => Some("what was made stays; run it again"),
         Command::Expand(_) => Some(

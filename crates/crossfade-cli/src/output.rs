@@ -1,7 +1,7 @@
 //! The one place that prints.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -80,6 +80,12 @@ impl Output {
         print(&mut io::stdout().lock(), &text)
     }
 
+    /// Where the values of flags go, the same for people and for programs: to the letter, so not
+    /// redacted.
+    pub(crate) fn answers() -> BufWriter<StdoutLock<'static>> {
+        BufWriter::with_capacity(1 << 16, io::stdout().lock())
+    }
+
     /// What went wrong, on stderr.
     pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
         let text = match self.format {
@@ -99,6 +105,14 @@ fn print(to: &mut dyn Write, line: &str) -> io::Result<()> {
 /// Whether a line was heard is no matter: a reader that went away is no reason to leave work half
 /// done.
 fn heard(_: io::Result<()>) {}
+
+/// The outcome of writing, where a reader that went away has read enough.
+pub(crate) fn broken_pipe_is_fine(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
 
 /// JSON on one line, redacted.
 fn one_line(value: &impl Serialize) -> String {

@@ -1,7 +1,7 @@
 //! Arguments, and which error ends with which exit code.
 
 use clap::{CommandFactory, Parser};
-use crossfade_control::{AdvanceError, CloseError, RollbackError};
+use crossfade_control::{AdvanceError, CloseError, RollbackError, RuleSetError};
 use crossfade_core::{Epoch, Refusal, Stage, direction};
 use crossfade_reconcile::BackfillError;
 use crossfade_store::{StoreError, StoreErrorKind};
@@ -37,6 +37,16 @@ fn commands_read_as_they_are_documented() {
         "flag on a",
         "flag off a",
         "flag eval a --context {} --rules f.json",
+        "flag eval a --type integer --default -5 --at 1700000000 --json",
+        "flag eval --batch --rules @7 --at 0",
+        "flag eval -- -key-",
+        "flag check - --strict --max-bytes 10",
+        "flag check f.json --deny-warnings --json",
+        "flag diff a.json @latest --exit-code",
+        "flag history --limit 3",
+        "flag apply f.json --dry-run --reason r --accept-fractional-change",
+        "flag revert 3 --dry-run --reason r",
+        "flag revert @3",
         "rollback user_settings --reason r",
         "status",
         "status user_settings --watch",
@@ -57,6 +67,16 @@ fn what_makes_no_sense_is_wrong_usage() {
         vec!["crossfade", "backfill", "a", "--delay", "soon"],
         vec!["crossfade", "flag", "set", "a"],
         vec!["crossfade", "flag", "show", "a b"],
+        vec!["crossfade", "flag", "eval"],
+        vec!["crossfade", "flag", "eval", "a", "--batch"],
+        vec!["crossfade", "flag", "eval", "--batch", "--type", "string"],
+        vec!["crossfade", "flag", "eval", "--batch", "--default", "1"],
+        vec!["crossfade", "flag", "eval", "--batch", "--context", "{}"],
+        vec!["crossfade", "flag", "eval", "a", "--type", "text"],
+        vec!["crossfade", "flag", "eval", "a", "--at", "-1"],
+        vec!["crossfade", "flag", "revert", "0"],
+        vec!["crossfade", "flag", "revert", "latest"],
+        vec!["crossfade", "flag", "diff", "a.json"],
         vec!["crossfade", "frobnicate"],
     ] {
         let error = Cli::try_parse_from(&words).unwrap_err();
@@ -105,6 +125,10 @@ fn exit_codes() {
 
     let migration = "m".parse().unwrap();
     ends_with(BackfillError::WrongStage { migration, stage: Stage::Off }, Exit::Refused);
+    let failure = ends_with(RuleSetError::UnknownVersion { version: 9, newest: 4 }, Exit::Failed);
+    assert!(failure.hint.is_some_and(|hint| hint.contains("flag history")));
+    ends_with(RuleSetError::Busy { tries: 10 }, Exit::Failed);
+    ends_with(RuleSetError::Store(store(StoreErrorKind::LockTimeout)), Exit::LockTimeout);
     let bad = Config::load(Some(std::path::Path::new("no/such/file.toml"))).unwrap_err();
     ends_with(bad, Exit::Usage);
 }

@@ -1,17 +1,13 @@
 //! Changing one flag of the database's rule set.
 
-use crossfade_core::{Backoff, FlagKey};
+use crossfade_core::FlagKey;
 use crossfade_rules::{
     RuleSet,
     edit::{self, EditError},
 };
 use crossfade_store::{NewRuleSet, StoreError, StoreErrorKind};
-use tokio::time::{Duration, sleep};
 
-use crate::Stores;
-
-/// Tries against other authors who store a version at the same moment.
-const CONFLICTS: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200), 10);
+use crate::{Stores, conflict};
 
 /// How far back a rule set that can be read is looked for.
 const HISTORY: u32 = 100;
@@ -141,10 +137,9 @@ pub async fn change_flag(
         match try_change(stores, change).await {
             Err(FlagError::Store(error)) if error.kind == StoreErrorKind::Conflict => {
                 tries += 1;
-                let Some(wait) = CONFLICTS.wait(tries, rand::random()) else {
+                if !conflict::once_more(tries).await {
                     return Err(FlagError::Busy { tries });
-                };
-                sleep(wait).await;
+                }
             }
             done => return done,
         }
@@ -196,7 +191,9 @@ async fn try_change(stores: Stores<'_>, change: FlagChange<'_>) -> Result<FlagCh
 }
 
 /// The newest rule set that can be read.
-async fn last_readable(stores: Stores<'_>) -> Result<Option<(String, RuleSet)>, StoreError> {
+pub(crate) async fn last_readable(
+    stores: Stores<'_>,
+) -> Result<Option<(String, RuleSet)>, StoreError> {
     for stored in stores.rules.rule_set_history(HISTORY).await? {
         if let Ok(rules) = RuleSet::parse(&stored.document) {
             let version = stored.version;

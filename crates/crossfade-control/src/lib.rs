@@ -10,9 +10,11 @@ mod advance;
 mod check;
 mod flag;
 mod rollback;
+mod rule_sets;
 mod status;
 
 mod close;
+mod conflict;
 mod facts;
 
 pub use advance::{Advance, AdvanceError, Advanced, NewRows, advance, pass_gate};
@@ -20,6 +22,10 @@ pub use check::{Check, check};
 pub use close::{CloseError, Patience, Stragglers};
 pub use flag::{FlagChange, FlagChanged, FlagEdit, FlagError, change_flag};
 pub use rollback::{FlagRollback, RollbackError, RolledBack, rollback};
+pub use rule_sets::{
+    Assignment, Replacement, RuleSetChange, RuleSetError, RuleSetPlan, RuleSetReplaced,
+    plan_rule_set, replace_rule_set,
+};
 pub use status::{Status, status};
 pub use stores::Stores;
 

@@ -4,3 +4,4 @@ mod advance;
 mod fake;
 mod flag;
 mod rollback;
+mod rule_sets;

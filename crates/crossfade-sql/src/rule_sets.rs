@@ -9,7 +9,7 @@ use crate::Database;
 use crate::control::append_audit;
 use crate::error::Doing;
 use crate::fence::announce;
-use crate::value::args;
+use crate::value::{Row, args};
 
 #[async_trait]
 impl RuleSetStore for Database {
@@ -17,27 +17,29 @@ impl RuleSetStore for Database {
         Ok(self.rule_set_history(1).await?.pop())
     }
 
+    async fn latest_rule_set_unless(
+        &self,
+        known: i64,
+    ) -> Result<Option<StoredRuleSet>, StoreError> {
+        // The document is read, and sent, only when it is wanted.
+        let sql = "select version, document, created_ms, author, reason from crossfade_rule_sets \
+                   where version = (select max(version) from crossfade_rule_sets) and version <> $1";
+        let rows = self.read(sql, args![known]).await.doing("failed to read the rule set")?;
+        Ok(rows.first().map(stored))
+    }
+
+    async fn rule_set(&self, version: i64) -> Result<Option<StoredRuleSet>, StoreError> {
+        let sql = "select version, document, created_ms, author, reason from crossfade_rule_sets \
+                   where version = $1";
+        let rows = self.read(sql, args![version]).await.doing("failed to read the rule set")?;
+        Ok(rows.first().map(stored))
+    }
+
     async fn rule_set_history(&self, limit: u32) -> Result<Vec<StoredRuleSet>, StoreError> {
-        let doing = "failed to read the rule sets";
-        let mut session = self.session().await.doing(doing)?;
-        let rows = session
-            .fetch(
-                "select version, document, created_ms, author, reason from crossfade_rule_sets \
-                 order by version desc limit $1",
-                args![limit],
-            )
-            .await
-            .doing(doing)?;
-        Ok(rows
-            .iter()
-            .map(|row| StoredRuleSet {
-                version: row.int(0),
-                document: row.text(1),
-                created_ms: row.int(2),
-                author: row.text(3),
-                reason: row.text(4),
-            })
-            .collect())
+        let sql = "select version, document, created_ms, author, reason from crossfade_rule_sets \
+                   order by version desc limit $1";
+        let rows = self.read(sql, args![limit]).await.doing("failed to read the rule sets")?;
+        Ok(rows.iter().map(stored).collect())
     }
 
     async fn append_rule_set(&self, rule_set: NewRuleSet<'_>) -> Result<i64, StoreError> {
@@ -73,5 +75,15 @@ impl RuleSetStore for Database {
         announce(engine, &mut session).await?;
         session.commit_or(doing).await?;
         Ok(version)
+    }
+}
+
+fn stored(row: &Row) -> StoredRuleSet {
+    StoredRuleSet {
+        version: row.int(0),
+        document: row.text(1),
+        created_ms: row.int(2),
+        author: row.text(3),
+        reason: row.text(4),
     }
 }

@@ -28,7 +28,7 @@ pub struct NewRuleSet<'a> {
     pub document: &'a str,
     /// What is done, for the audit trail, such as `flag.set`.
     pub action: &'a str,
-    /// The flag it changes.
+    /// What it changes, for the audit trail: the key of a flag, or words for more than one.
     pub flag: &'a str,
     /// Who stores it.
     pub author: &'a str,
@@ -45,6 +45,22 @@ pub trait RuleSetStore: Changes {
     ///
     /// Whatever the database answers.
     async fn latest_rule_set(&self) -> Result<Option<StoredRuleSet>, StoreError>;
+
+    /// The newest rule set, unless it is `known`; `None` as well before the first. Who follows the
+    /// rule set asks so, and is not sent the same document again and again.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers.
+    async fn latest_rule_set_unless(&self, known: i64)
+    -> Result<Option<StoredRuleSet>, StoreError>;
+
+    /// The rule set of one version; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers.
+    async fn rule_set(&self, version: i64) -> Result<Option<StoredRuleSet>, StoreError>;
 
     /// The newest `limit` rule sets, newest first.
     ///

@@ -200,7 +200,7 @@ impl Scene {
 
     /// A wrapped write that both sides take, and one that New refuses.
     pub(super) async fn refused_write(&self) {
-        let app = self.bench.app(&Flags::forced::<&str>([])).await;
+        let app = self.bench.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         for name in ["good", "bad"] {
             support::put(&migration, 1, name).await.expect("written");

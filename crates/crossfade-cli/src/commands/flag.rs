@@ -1,10 +1,17 @@
 //! `crossfade flag`: the flags of the database's rule set.
 
 mod change;
-mod eval;
 mod show;
 
-use std::path::PathBuf;
+mod check;
+mod diff;
+mod eval;
+
+mod history;
+mod replace;
+
+mod batch;
+mod place;
 
 use clap::Subcommand;
 use crossfade_core::FlagKey;
@@ -17,16 +24,38 @@ use crate::{
     failure::{Exit, Failure},
 };
 
-/// Show and change flags of the database's rule set.
+const EXAMPLES: &str = "\
+Examples:
+  crossfade flag list
+  crossfade flag set read_user_settings_v2 --percent 5
+  crossfade flag off read_user_settings_v2 --reason 'errors on New'
+  crossfade flag eval read_user_settings_v2 --context '{\"targetingKey\":\"42\"}'
+  crossfade flag check flags.json
+  crossfade flag diff @latest flags.json
+  crossfade flag apply flags.json
+  crossfade flag revert 6 --dry-run
+
+Where a rule set is read from: a file in flagd's format, `-` for stdin, `@7` for version 7 in the
+database, or `@latest` for the newest there.";
+
+/// Show, check and change flags of the database's rule set.
 ///
-/// Shows and changes flags of the database's rule set. Running applications follow within a second.
+/// Shows, checks and changes flags of the database's rule set, or of a file in flagd's format.
+/// Running applications follow the database within a second.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  crossfade flag list\n  crossfade flag set read_user_settings_v2 --percent 5\n  crossfade flag off read_user_settings_v2 --reason 'errors on New'\n  crossfade flag eval read_user_settings_v2 --context '{\"targetingKey\":\"42\"}'"
-)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
+}
+
+impl Args {
+    /// Whether Ctrl-C may end it anywhere, as it does a program that does not listen: it may wait
+    /// for stdin then, and what it stores is stored whole or not at all.
+    pub(crate) fn ends_anywhere(&self) -> bool {
+        use Command::{Apply, Check, Diff, Eval};
+        matches!(self.command, Apply(_) | Check(_) | Diff(_) | Eval(_))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,17 +91,12 @@ enum Command {
         #[command(flatten)]
         reason: Reason,
     },
-    /// Say what a user gets, and why.
-    Eval {
-        /// Key of the flag.
-        key: FlagKey,
-        /// The user as a JSON object; `targetingKey` is the user's id.
-        #[arg(long, value_name = "JSON", default_value = "{}")]
-        context: String,
-        /// Evaluate a file in flagd's format instead of the database's rule set.
-        #[arg(long, value_name = "FILE")]
-        rules: Option<PathBuf>,
-    },
+    Eval(eval::Args),
+    Check(check::Args),
+    Diff(diff::Args),
+    History(history::Args),
+    Apply(replace::Apply),
+    Revert(replace::Revert),
 }
 
 pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
@@ -85,9 +109,12 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         }
         Command::On { key, reason } => change::run(app, key, FlagEdit::On, reason).await,
         Command::Off { key, reason } => change::run(app, key, FlagEdit::Off, reason).await,
-        Command::Eval { key, context, rules } => {
-            eval::run(app, key, context, rules.as_deref()).await
-        }
+        Command::Eval(args) => eval::run(app, args).await,
+        Command::Check(args) => check::run(app, args).await,
+        Command::Diff(args) => diff::run(app, args).await,
+        Command::History(args) => history::run(app, args).await,
+        Command::Apply(args) => replace::apply(app, args).await,
+        Command::Revert(args) => replace::revert(app, args).await,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crossfade_control::{AdvanceError, CloseError, FlagError, RollbackError};
+use crossfade_control::{AdvanceError, CloseError, FlagError, RollbackError, RuleSetError};
 use crossfade_core::{IllegalTransition, Refusal};
 use crossfade_reconcile::{BackfillError, VerifyError};
 use crossfade_rules::edit::EditError;
@@ -118,6 +118,19 @@ impl From<FlagError> for Failure {
                 Self::of(Exit::Failed, &edit).with_hint(hint)
             }
             FlagError::Edit(edit) => Self::of(Exit::Failed, &edit),
+            error => Self::of(Exit::Failed, &error).or_hint(error.hint()),
+        }
+    }
+}
+
+impl From<RuleSetError> for Failure {
+    fn from(error: RuleSetError) -> Self {
+        match error {
+            RuleSetError::Store(error) => error.into(),
+            RuleSetError::Refused { ref plan } => {
+                let refusals = plan.refusals.clone();
+                Self { refusals, ..Self::of(Exit::Refused, &error) }
+            }
             error => Self::of(Exit::Failed, &error).or_hint(error.hint()),
         }
     }

@@ -314,6 +314,17 @@ impl RuleSetStore for Fake {
         Ok(self.get().rule_sets.last().cloned())
     }
 
+    async fn latest_rule_set_unless(
+        &self,
+        known: i64,
+    ) -> Result<Option<StoredRuleSet>, StoreError> {
+        Ok(self.latest_rule_set().await?.filter(|stored| stored.version != known))
+    }
+
+    async fn rule_set(&self, version: i64) -> Result<Option<StoredRuleSet>, StoreError> {
+        Ok(self.get().rule_sets.iter().find(|stored| stored.version == version).cloned())
+    }
+
     async fn rule_set_history(&self, limit: u32) -> Result<Vec<StoredRuleSet>, StoreError> {
         Ok(self.get().rule_sets.iter().rev().take(limit as usize).cloned().collect())
     }
