@@ -1,149 +1,151 @@
-//! Rule sets from a file that is loaded again when it changes.
+//! Rule sets from a file.
 
 use std::{
     ffi::OsStr,
-    io,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Weak},
+    sync::Arc,
     time::Duration,
 };
 
-use crossfade_rules::RuleSet;
+use async_trait::async_trait;
+use crossfade_store::{Document, RuleSource, SourceError};
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode},
 };
+use serde::de::IgnoredAny;
 use tokio::{sync::Notify, time::sleep};
-
-use crate::{FlagsError, shared::Shared};
 
 /// How often the content is compared, for what the watcher cannot see: a symbolic link swapped in
 /// some other folder, a network file system.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long a burst of events is left to end, so that a half-written file is rarely read.
-const SETTLE: Duration = Duration::from_millis(25);
+/// How long a file that is no whole document is left to be written to its end.
+const SETTLE: Duration = Duration::from_millis(50);
 
-/// Loads the file, and follows it when that succeeds.
-pub(crate) async fn open(path: &Path) -> Result<Arc<Shared>, FlagsError> {
-    let shared = Shared::new(format!("file {}", path.display()));
-    let mut file = FlagFile { path: path.to_owned(), seen: None, version: 0 };
-    // Watching begins before the first read, so that no change falls in between.
-    let changed = Arc::new(Notify::new());
-    let watcher = watch(path, Arc::clone(&changed));
-    file.load(&shared).await?;
-    shared.follow(|shared| file.follow(shared, changed, watcher));
-    Ok(shared)
-}
-
-struct FlagFile {
+/// A file that is loaded again whenever its content changes.
+///
+/// Its folder is watched, so that an editor's rename and a swapped symbolic link (as Kubernetes does
+/// for mounted maps) are seen at once; besides, the content is compared every 2 s. A file that is
+/// written in place is read once it is whole.
+#[derive(Debug)]
+pub struct FileSource {
     path: PathBuf,
-    /// The content at the last look, good or bad; `None` when it could not be read.
+    /// What was handed out last.
     seen: Option<String>,
-    /// How many rule sets were loaded.
-    version: i64,
+    watch: Option<Watch>,
+    asked: bool,
 }
 
-impl FlagFile {
-    async fn follow(
-        mut self,
-        shared: Weak<Shared>,
-        changed: Arc<Notify>,
-        _watcher: Option<RecommendedWatcher>,
-    ) {
-        loop {
+/// A watch on the folder of the file.
+#[derive(Debug)]
+struct Watch {
+    changed: Arc<Notify>,
+    /// Watches until it is dropped; `None` when the system has no watch to give.
+    _watcher: Option<RecommendedWatcher>,
+}
+
+impl FileSource {
+    /// The file at this path. It need not exist yet.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), seen: None, watch: None, asked: false }
+    }
+
+    /// What the file holds, when that is not what was handed out last.
+    async fn look(&self, most_bytes: usize) -> Result<Option<String>, SourceError> {
+        let text = read(&self.path, most_bytes).await?;
+        Ok((self.seen.as_ref() != Some(&text)).then_some(text))
+    }
+}
+
+#[async_trait]
+impl RuleSource for FileSource {
+    fn origin(&self) -> String {
+        format!("file {}", self.path.display())
+    }
+
+    async fn next(&mut self, most_bytes: usize) -> Result<Option<Document>, SourceError> {
+        // Watching begins before the first read, so that no change falls in between.
+        let watch = self.watch.get_or_insert_with(|| Watch::of(&self.path));
+        let changed = Arc::clone(&watch.changed);
+        if self.asked {
             tokio::select! {
-                () = changed.notified() => sleep(SETTLE).await,
+                () = changed.notified() => {}
                 () = sleep(POLL_INTERVAL) => {}
             }
-            let content = read(&self.path).await;
-            let Some(shared) = shared.upgrade() else { return };
-            if self.is_news(&shared, &content)
-                && let Err(error) = self.take(&shared, content)
-            {
-                warn(&self.path, &error);
-                shared.failed(error);
+        }
+        // A folder that is gone takes its watch along.
+        if !folder(&self.path).is_dir() {
+            self.watch = None;
+        }
+        let mut news = self.look(most_bytes).await?;
+        if news.as_deref().is_some_and(is_cut_short) {
+            tokio::select! {
+                () = changed.notified() => changed.notify_one(),
+                () = sleep(SETTLE) => {}
             }
+            news = self.look(most_bytes).await?;
         }
-    }
-
-    async fn load(&mut self, shared: &Shared) -> Result<(), FlagsError> {
-        let content = read(&self.path).await;
-        self.take(shared, content)
-    }
-
-    /// Whether the content differs from the last look. Trouble reading is news once.
-    fn is_news(&self, shared: &Shared, content: &io::Result<String>) -> bool {
-        match content {
-            Ok(text) => self.seen.as_ref() != Some(text),
-            Err(_) => self.seen.is_some() || shared.status.borrow().last_error().is_none(),
-        }
-    }
-
-    fn take(&mut self, shared: &Shared, content: io::Result<String>) -> Result<(), FlagsError> {
-        self.seen = None;
-        let text =
-            content.map_err(|source| FlagsError::Unreadable { path: self.path.clone(), source })?;
-        let text = &*self.seen.insert(text);
-        let rule_set = RuleSet::parse(text).map_err(|source| FlagsError::Refused {
-            origin: format!("the flag file {}", self.path.display()),
-            source,
-        })?;
-        self.version += 1;
-        shared.install(self.version, rule_set);
-        tracing::info!(file = %self.path.display(), version = self.version, "rule set loaded");
-        Ok(())
+        self.asked = true;
+        let Some(text) = news else { return Ok(None) };
+        self.seen = Some(text.clone());
+        Ok(Some(Document::new(text)))
     }
 }
 
-fn warn(path: &Path, error: &FlagsError) {
-    let file = path.display();
-    match error {
-        FlagsError::Refused { source, .. } => tracing::warn!(
-            %file,
-            line = source.line(),
-            column = source.column(),
-            flag = source.flag(),
-            error = %source.reason(),
-            "the flag file was refused; the last good rule set stays"
-        ),
-        FlagsError::Unreadable { source, .. } => tracing::warn!(
-            %file,
-            error = %source,
-            "the flag file cannot be read; the last good rule set stays"
-        ),
-        FlagsError::Store(_) => {}
-    }
+/// Whether the text is not yet, or no longer, a whole JSON document, as while a file is written in
+/// place.
+fn is_cut_short(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_err_and(|error| error.is_eof())
 }
 
-async fn read(path: &Path) -> io::Result<String> {
+async fn read(path: &Path, most_bytes: usize) -> Result<String, SourceError> {
     let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path));
-    read.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    let read = tokio::task::spawn_blocking(move || {
+        let most = u64::try_from(most_bytes).unwrap_or(u64::MAX);
+        let mut text = String::new();
+        File::open(path)?.take(most.saturating_add(1)).read_to_string(&mut text)?;
+        Ok::<_, io::Error>(text)
+    });
+    let text = read.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    match text {
+        Ok(text) if text.len() > most_bytes => Err(SourceError::too_large(most_bytes)),
+        Ok(text) => Ok(text),
+        Err(error) => Err(SourceError::new("failed to read the file").caused_by(error)),
+    }
 }
 
-/// Watches the folder of the file; `None`, with a warning, when the system has no watch to give.
-fn watch(path: &Path, changed: Arc<Notify>) -> Option<RecommendedWatcher> {
-    let folder = match path.parent() {
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
-    let name = path.file_name().map(OsStr::to_owned).unwrap_or_default();
-    let started = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        if event.map_or(true, |event| concerns(&event, &name)) {
-            changed.notify_one();
-        }
-    })
-    .and_then(|mut watcher| {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    started
-        .inspect_err(|error| {
+    }
+}
+
+impl Watch {
+    /// Watches the folder of the file; warns when the system has no watch to give.
+    fn of(path: &Path) -> Self {
+        let changed = Arc::new(Notify::new());
+        let name = path.file_name().map(OsStr::to_owned).unwrap_or_default();
+        let told = Arc::clone(&changed);
+        let started = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            if event.map_or(true, |event| concerns(&event, &name)) {
+                told.notify_one();
+            }
+        })
+        .and_then(|mut watcher| {
+            watcher.watch(folder(path), RecursiveMode::NonRecursive)?;
+            Ok(watcher)
+        });
+        let watcher = started.inspect_err(|error| {
             let seconds = POLL_INTERVAL.as_secs();
             tracing::warn!(file = %path.display(), %error, seconds, "the flag file is only polled");
-        })
-        .ok()
+        });
+        Self { changed, _watcher: watcher.ok() }
+    }
 }
 
 /// Whether an event may have changed the content of the file with this name.
@@ -192,10 +194,9 @@ mod tests {
     async fn a_rename_is_seen_by_the_watch() {
         let folder = tempfile::tempdir().unwrap();
         let [path, draft] = ["flags.json", "draft"].map(|name| folder.path().join(name));
-        let changed = Arc::new(Notify::new());
-        let _watcher = watch(&path, Arc::clone(&changed)).unwrap();
+        let watch = Watch::of(&path);
         std::fs::write(&draft, "{}").unwrap();
         std::fs::rename(&draft, &path).unwrap();
-        tokio::time::timeout(Duration::from_secs(20), changed.notified()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), watch.changed.notified()).await.unwrap();
     }
 }

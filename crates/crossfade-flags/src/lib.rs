@@ -1,9 +1,9 @@
 //! The flag client: answers flags from the current rule set, and keeps that rule set current.
 //!
 //! [`Flags`] is the handle that services, routers and tests share. It answers from a snapshot in
-//! memory and never waits; a task of its own follows a file or the database and swaps in each new
-//! rule set once it is compiled. A rule set that cannot be read is refused with the place and the
-//! reason, and the last good one stays.
+//! memory and never waits; tasks of its own follow the sources (a file, the database, HTTP, flagd) and
+//! swap in each new rule set once it is compiled. A rule set that cannot be read is refused with the
+//! place and the reason, and the last good one stays, also across a restart when it is kept on disk.
 //!
 //! ```
 //! use crossfade_flags::Flags;
@@ -14,22 +14,62 @@
 //! assert!(!flags.is_enabled("read_user_settings_v2", "u2"));
 //! ```
 
+mod builder;
 mod client;
+mod handle;
 
+mod changes;
+mod details;
 mod error;
 mod read_flag;
+mod recording;
 mod status;
+mod value;
 
+mod database;
 mod file;
-mod forced;
+mod memory;
+
+mod ask;
+mod follow;
+mod layers;
+mod overrides;
+mod persist;
 mod shared;
-mod store_source;
+mod signature;
 mod unanswered;
+
+#[cfg(feature = "flagd")]
+mod flagd;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(any(feature = "http", feature = "flagd"))]
+mod net;
 
 #[cfg(test)]
 mod tests;
 
+pub use builder::Builder;
+pub use changes::{Change, Changes};
 pub use client::Flags;
-pub use crossfade_rules::{Context, ErrorCode, Evaluation, Reason};
-pub use error::FlagsError;
-pub use status::Status;
+pub use crossfade_rules::{
+    Attribute, Context, ErrorCode, Evaluation, FractionalVersion, Limits, Reason,
+};
+pub use crossfade_store::{Document, RuleSource, SourceError};
+pub use database::DatabaseSource;
+pub use details::Details;
+pub use error::{FlagsError, PersistError};
+pub use file::FileSource;
+pub use handle::Handle;
+pub use memory::MemorySource;
+#[cfg(any(feature = "http", feature = "flagd"))]
+pub use net::EndpointError;
+pub use recording::{Evaluated, Recording};
+pub use signature::{KeyError, SignatureError, SigningKey, TrustedKeys};
+pub use status::{SourceStatus, State, Status};
+pub use value::FlagValue;
+
+#[cfg(feature = "http")]
+pub use self::http::HttpSource;
+#[cfg(feature = "flagd")]
+pub use flagd::FlagdSource;

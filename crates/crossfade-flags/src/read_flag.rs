@@ -3,14 +3,18 @@
 use crossfade_rules::Context;
 use crossfade_store::ReadFlag;
 
-use crate::Flags;
+use crate::{
+    Flags,
+    ask::{self, Question},
+};
 
 impl ReadFlag for Flags {
     /// A `DISABLED` flag, and one that picks no variant, answer `Some(false)`: the Legacy side is the
     /// read flag's default in the code. Only a flag that cannot be evaluated answers `None`; that is
     /// warned of once per flag and version.
     fn reads_new(&self, flag: &str, user: &str) -> Option<bool> {
-        let answer = self.resolve(flag, &Context::user(user));
+        let context = Context::user(user);
+        let answer = ask::value(self, &Question::by_key(flag, &context));
         answer.ok().map(|answer| answer.unwrap_or(false))
     }
 }

@@ -1,92 +1,193 @@
-//! What all clones of a handle share, and how a rule set is swapped in.
+//! What all clones of a handle share.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, Weak,
+    atomic::{AtomicU32, Ordering},
+};
 
 use arc_swap::{ArcSwapOption, Guard};
 use crossfade_rules::RuleSet;
+use crossfade_store::Document;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{FlagsError, Status, forced::Forced, unanswered::Unanswered};
+use crate::{
+    FlagsError, Status,
+    layers::{Layers, Offer},
+    persist::Keeper,
+    unanswered::Unanswered,
+};
 
 /// A rule set at its version. Never changed once it is shared.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub(crate) rule_set: RuleSet,
+    pub(crate) rules: RuleSet,
     pub(crate) version: i64,
+    /// Its number among the rule sets of this process, by which a prepared handle knows it.
+    pub(crate) generation: u32,
 }
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     snapshot: ArcSwapOption<Snapshot>,
-    pub(crate) forced: Forced,
+    /// That of the current snapshot; 0 before the first.
+    generation: AtomicU32,
+    layers: Mutex<Layers>,
+    keeper: Option<Keeper>,
     pub(crate) unanswered: Unanswered,
     pub(crate) status: watch::Sender<Status>,
-    task: OnceLock<TaskGuard>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    stop: watch::Sender<bool>,
 }
 
 impl Shared {
-    pub(crate) fn new(source: impl Into<Arc<str>>) -> Arc<Self> {
+    pub(crate) fn new(layers: Layers, status: Status, keeper: Option<Keeper>) -> Arc<Self> {
         Arc::new(Self {
             snapshot: ArcSwapOption::empty(),
-            forced: Forced::default(),
+            generation: AtomicU32::new(0),
+            layers: Mutex::new(layers),
+            keeper,
             unanswered: Unanswered::default(),
-            status: watch::Sender::new(Status::new(source.into())),
-            task: OnceLock::new(),
+            status: watch::Sender::new(status),
+            tasks: Mutex::default(),
+            stop: watch::Sender::new(false),
         })
     }
 
     /// The current rule set. Load it once per answer, and never hold it across an `.await`.
+    #[inline]
     pub(crate) fn snapshot(&self) -> Guard<Option<Arc<Snapshot>>> {
         self.snapshot.load()
     }
 
-    /// Swaps in a rule set, unless it is older than the current one. Answers whether it did.
-    pub(crate) fn install(&self, version: i64, rule_set: RuleSet) -> bool {
-        let snapshot = Arc::new(Snapshot { rule_set, version });
-        // The status's lock orders concurrent installs, so that the version never goes back.
+    /// The generation of the current rule set. A caller that sees a new one sees its rule set too.
+    #[inline]
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Compiles what a source handed out, swaps it in when it is good and new, and notes how that
+    /// went.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not in use. An error is told once for one document.
+    pub(crate) fn take(&self, layer: usize, document: &Document) -> Result<Offer, FlagsError> {
+        let taken = self.install(layer, document, false);
+        if let (Ok(Offer::Installed), Some(keeper)) = (&taken, &self.keeper) {
+            let kept = keeper.keep(|| lock(&self.layers).documents());
+            self.status.send_if_modified(|status| status.persisted(kept));
+        }
+        taken
+    }
+
+    /// Swaps in what an earlier process kept on disk.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not in use.
+    pub(crate) fn restore(&self, layer: usize, document: &Document) -> Result<Offer, FlagsError> {
+        self.install(layer, document, true)
+    }
+
+    /// Whether rule sets are written to disk.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// Where the rule sets come from, the source that wins first.
+    pub(crate) fn origins(&self) -> Vec<Arc<str>> {
+        lock(&self.layers).origins()
+    }
+
+    fn install(&self, layer: usize, document: &Document, kept: bool) -> Result<Offer, FlagsError> {
+        // Orders the installs, so that the version never goes back.
+        let mut layers = lock(&self.layers);
+        let offered = layers.offer(layer, document);
+        if let (Ok(Offer::Installed), Some(snapshot)) = (&offered, layers.merged()) {
+            let generation = snapshot.generation;
+            // A reader that still holds the last snapshot does not free it: the layers keep it until
+            // the next one comes.
+            layers.retire(self.snapshot.swap(Some(snapshot)));
+            self.generation.store(generation, Ordering::Release);
+        }
         self.status.send_if_modified(|status| {
-            let newer = version > status.version();
-            if newer {
-                self.snapshot.store(Some(snapshot));
-                status.loaded(version);
+            let version = layers.version(layer);
+            let installed = matches!(offered, Ok(Offer::Installed));
+            if installed {
+                status.loaded(layers.merged_version());
             }
-            newer
-        })
+            let Some(source) = status.source_mut(layer) else { return installed };
+            if !kept {
+                source.answered();
+            }
+            match &offered {
+                Ok(Offer::Installed) => source.took(version, kept),
+                Ok(Offer::Unchanged) => return source.confirmed(),
+                Ok(Offer::RefusedBefore) => return false,
+                Err(error) if !kept => source.failed(error.clone()),
+                Err(_) => {}
+            }
+            true
+        });
+        offered
     }
 
-    /// Records what went wrong with the source. The rule set stays.
-    pub(crate) fn failed(&self, error: FlagsError) {
-        self.status.send_modify(|status| status.failed(error));
+    /// Notes that a source was asked and has nothing new. Its last refusal stays.
+    pub(crate) fn heard_of(&self, layer: usize) {
+        let refused = lock(&self.layers).is_refused(layer);
+        self.status.send_if_modified(|status| {
+            let Some(source) = status.source_mut(layer) else { return false };
+            source.answered();
+            !refused && source.confirmed()
+        });
     }
 
-    /// Records that the source is well again, with nothing new to load.
-    pub(crate) fn recovered(&self) {
-        self.status.send_if_modified(Status::recovered);
+    /// Notes what went wrong with a source. The rule set stays.
+    pub(crate) fn failed(&self, layer: usize, error: FlagsError) {
+        self.status.send_if_modified(|status| {
+            status.source_mut(layer).map(|source| source.failed(error)).is_some()
+        });
     }
 
-    /// Starts the task that follows the source. It gets no strong handle, and ends with the last one.
-    pub(crate) fn follow<F>(self: &Arc<Self>, task: impl FnOnce(Weak<Self>) -> F)
+    /// Runs a task, which gets no strong handle, and ends when it is told to or the last one is gone.
+    pub(crate) fn spawn<F>(self: &Arc<Self>, task: impl FnOnce(Weak<Self>, Stop) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let handle = tokio::spawn(task(Arc::downgrade(self)));
-        let guard = self.task.set(TaskGuard(handle));
-        debug_assert!(guard.is_ok(), "a handle follows one source");
+        let stop = Stop(self.stop.subscribe());
+        let task = tokio::spawn(task(Arc::downgrade(self), stop));
+        lock(&self.tasks).push(task);
     }
 
-    /// A handle by which a test sees whether the task has ended.
+    /// Tells all tasks to end, and hands them out to be waited for.
+    pub(crate) fn stop(&self) -> Vec<JoinHandle<()>> {
+        self.stop.send_replace(true);
+        std::mem::take(&mut *lock(&self.tasks))
+    }
+
+    /// Handles by which a test sees whether the tasks have ended.
     #[cfg(test)]
-    pub(crate) fn task(&self) -> Option<tokio::task::AbortHandle> {
-        self.task.get().map(|guard| guard.0.abort_handle())
+    pub(crate) fn tasks(&self) -> Vec<tokio::task::AbortHandle> {
+        lock(&self.tasks).iter().map(JoinHandle::abort_handle).collect()
     }
 }
 
-/// Ends a task when dropped.
-#[derive(Debug)]
-struct TaskGuard(JoinHandle<()>);
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-impl Drop for TaskGuard {
-    fn drop(&mut self) {
-        self.0.abort();
+/// By which a task learns that it has to end.
+#[derive(Debug)]
+pub(crate) struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// The output of `work`; `None` when the task has to end, also when that was said before.
+    pub(crate) async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            // An error says that the last handle is gone.
+            _ = self.0.wait_for(|stop| *stop) => None,
+            output = work => Some(output),
+        }
     }
 }

@@ -1,7 +1,17 @@
 //! Behaviour of the handle. Nothing here sleeps: every wait is on a condition with a deadline.
 
+mod answers;
+mod builder;
+mod changes;
 mod file;
+#[cfg(feature = "flagd")]
+mod flagd;
 mod handle;
+#[cfg(feature = "http")]
+mod http;
+mod overrides;
+mod persist;
+mod signature;
 mod store;
 mod warnings;
 
@@ -57,10 +67,10 @@ async fn until(flags: &Flags, condition: impl FnMut(&Status) -> bool) -> Status 
     within_deadline(flags.wait_until(condition)).await
 }
 
-/// Waits until the task that follows the source of a dropped handle has ended.
-async fn ended(task: tokio::task::AbortHandle) {
+/// Waits until the tasks of a dropped handle have ended.
+async fn ended(tasks: Vec<tokio::task::AbortHandle>) {
     within_deadline(async {
-        while !task.is_finished() {
+        while tasks.iter().any(|task| !task.is_finished()) {
             tokio::task::yield_now().await;
         }
     })

@@ -11,6 +11,22 @@ pub struct Document {
     pub text: String,
     /// The version that the source gives it; `None` where the source counts none.
     pub version: Option<i64>,
+    /// Whether a change of `crossfade.fractional` was asked for when the rule set was stored, so that
+    /// a client need not refuse it.
+    pub may_reassign: bool,
+}
+
+impl Document {
+    /// A document without a version, for which nobody was asked.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), version: None, may_reassign: false }
+    }
+
+    /// The same document at a version of the source's.
+    #[must_use]
+    pub fn at_version(self, version: Option<i64>) -> Self {
+        Self { version, ..self }
+    }
 }
 
 /// Hands out the text of a rule set, and each later one as it comes.

@@ -44,7 +44,7 @@ pub use crossfade_core::{
     Backoff, Key, MigrationName, MigrationState, NameError, Side, Stage, ToKey,
 };
 pub use crossfade_dual::{Options, ReadError, ShadowStats, WriteError};
-pub use crossfade_flags::{Context, Flags};
+pub use crossfade_flags::{self as flags, Context, Flags};
 #[cfg(feature = "postgres")]
 pub use crossfade_sql::PgConn;
 pub use crossfade_sql::{AnyPool, Conn, Database, Db, Engine, WrongEngine};

@@ -12,7 +12,7 @@ use tracing::{
     span,
 };
 
-use super::{BAD, FLAG, document, until};
+use super::{BAD, FLAG, document, until, within_deadline};
 use crate::Flags;
 
 /// Keeps each warning as a line of `field=value`.
@@ -66,6 +66,8 @@ async fn a_refused_file_is_named_with_line_and_reason() {
     fs::write(&draft, BAD).unwrap();
     fs::rename(draft, &path).unwrap();
     until(&flags, |status| status.last_error().is_some()).await;
+    // The status knows first.
+    within_deadline(flags.shut_down()).await;
 
     let lines: Vec<_> = warnings.of("was refused").collect();
     let [line] = lines.as_slice() else { panic!("{lines:?}") };
