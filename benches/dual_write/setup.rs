@@ -108,7 +108,7 @@ async fn prepare() -> Ground {
 
 impl Pooled {
     async fn new(pool: PgPool) -> Self {
-        let app = Crossfade::builder(pool.clone()).flags(Flags::forced::<&str>([]));
+        let app = Crossfade::builder(pool.clone()).flags(Flags::forced::<&str, bool>([]));
         let app = app.build().await.expect("starts");
         Self { pool, migration: app.migration("user_settings").expect("registered") }
     }
