@@ -19,6 +19,7 @@ pub(crate) fn evaluations(criterion: &mut Criterion) {
     let _entered = runtime.enter();
     configcat(criterion);
     launch_darkly(criterion);
+    flagd(criterion, &runtime);
 }
 
 /// Measures one library; `ask` answers for a key.
@@ -179,5 +180,27 @@ fn launch_darkly(criterion: &mut Criterion) {
         .expect("the context is good");
     measure(criterion, "launchdarkly-server-sdk", |key| {
         client.bool_variation(&context, key, false)
+    });
+}
+
+fn flagd(criterion: &mut Criterion, runtime: &tokio::runtime::Runtime) {
+    use open_feature::{EvaluationContext, provider::FeatureProvider};
+    use open_feature_flagd::{FlagdOptions, FlagdProvider, ResolverType};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("flags.json");
+    std::fs::write(&path, crate::document::flagd(10)).expect("written");
+    let options = FlagdOptions {
+        resolver_type: ResolverType::File,
+        source_configuration: Some(path.display().to_string()),
+        ..FlagdOptions::default()
+    };
+    let provider = runtime.block_on(FlagdProvider::new(options)).expect("the provider starts");
+    let context = EvaluationContext::default()
+        .with_targeting_key(USER)
+        .with_custom_field("country", "CH")
+        .with_custom_field("plan", "pro");
+    measure(criterion, "open-feature-flagd", |key| {
+        let answer = runtime.block_on(provider.resolve_bool_value(key, &context));
+        answer.is_ok_and(|answer| answer.value)
     });
 }

@@ -281,3 +281,46 @@ async fn a_diff_names_flags_and_shares() {
     project.run(&["flag", "diff", "a.json", "no.json"]).expect(1).says(&["no.json"]);
     project.drop().await;
 }
+
+/// The keys of one pair, as OpenSSL writes them.
+const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIJsGCsc2WaZmonAw0oqvLo5Wkqfc2GuYeHfdNisSOT+Y
+-----END PRIVATE KEY-----
+";
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAX8sr1dwC8598HDSs/qJgBGIhPnUT4BUZ/HApmKaAu0g=
+-----END PUBLIC KEY-----
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_rule_set_is_opened_with_a_trusted_key_only() {
+    let project = project("sign").await;
+    project.write("key.pem", PRIVATE);
+    project.write("public.pem", PUBLIC);
+    let sign = ["flag", "sign", "flags.json", "--key", "key.pem", "--key-id", "ops"];
+    let envelope = project.ok(&sign).stdout;
+    assert_eq!(envelope.lines().count(), 1, "{envelope}");
+    project.write("signed.json", &envelope);
+    let open = |file: &str, key: &str| {
+        let trust = format!("ops={key}");
+        project.run(&["flag", "open", file, "--trust", &trust])
+    };
+    assert_eq!(open("signed.json", "public.pem").stdout, FLAGS);
+    for (file, key, word) in [
+        ("flags.json", "public.pem", "flags.json is refused"),
+        ("signed.json", "key.pem", "key.pem is no key"),
+        ("signed.json", "missing.pem", "missing.pem cannot be read"),
+    ] {
+        let answer = open(file, key);
+        assert_eq!(answer.code, 1, "{answer:?}");
+        assert!(answer.stderr.contains(word) && answer.stdout.is_empty(), "{word}: {answer:?}");
+    }
+    project.write("signed.json", &envelope.replacen("eyJ", "eyK", 1).replacen("ewo", "ewp", 1));
+    let tampered = open("signed.json", "public.pem");
+    assert_eq!(tampered.code, 1, "{tampered:?}");
+
+    project.write("flags.json", "{\"flags\": {\n \"x\": {\"defaultVariant\": \"y\"}}}");
+    let answer = project.run(&sign);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.stderr.contains("flags.json:2"), "{answer:?}");
+}

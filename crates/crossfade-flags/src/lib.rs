@@ -49,6 +49,11 @@ mod net;
 #[cfg(test)]
 mod tests;
 
+/// The examples of the guide, which are compiled and run with the other examples.
+#[cfg(all(doctest, feature = "flagd", feature = "http"))]
+#[doc = include_str!("../../../docs/flags.md")]
+mod guide {}
+
 pub use builder::Builder;
 pub use changes::{Change, Changes};
 pub use client::Flags;

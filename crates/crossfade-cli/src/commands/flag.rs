@@ -2,6 +2,7 @@
 
 mod change;
 mod show;
+mod sign;
 
 mod check;
 mod diff;
@@ -97,6 +98,8 @@ enum Command {
     History(history::Args),
     Apply(replace::Apply),
     Revert(replace::Revert),
+    Sign(sign::Sign),
+    Open(sign::Open),
 }
 
 pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
@@ -115,6 +118,8 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         Command::History(args) => history::run(app, args).await,
         Command::Apply(args) => replace::apply(app, args).await,
         Command::Revert(args) => replace::revert(app, args).await,
+        Command::Sign(args) => sign::sign(app, args).await,
+        Command::Open(args) => sign::open(app, args).await,
     }
 }
 
