@@ -5,11 +5,12 @@
 //! test server is kept by a shell and by process groups.
 //!
 //! Exit codes: 0 success, 1 a check or a step failed, 2 the command line was not understood.
-//! `test` and `postgres` pass on the exit code of the command they ran.
+//! `test`, `postgres` and `fuzz` pass on the exit code of the command they ran.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
 mod ci;
+mod fuzz;
 mod layering;
 mod model;
 mod postgres;
@@ -36,6 +37,9 @@ Verbs:
                            PostgreSQL; without CMD print its address and wait for Ctrl-C
   model [--deep]           explore the model of the protocol and print states, depth and time;
                            `--deep` goes on to a hundred million states, in release
+  fuzz [--seconds N] [TARGET..]
+                           run the fuzz targets of crossfade-rules, 60 s each unless N says
+                           otherwise; needs cargo-fuzz and the nightly compiler
   layering                 check which crate may depend on, print and read what
   tidy                     check the rules that neither the compiler nor clippy knows
   ci                       everything that must pass before a change is merged
@@ -47,6 +51,7 @@ Examples:
   cargo xtask postgres -- sh -c 'psql \"$CROSSFADE_TEST_POSTGRES_URL\"'
   cargo xtask postgres -- cargo test -p crossfade-sql
   CROSSFADE_PG_FSYNC=on cargo xtask postgres -- cargo bench -p crossfade-benches
+  cargo xtask fuzz --seconds 600 parse
   cargo xtask ci
 
 Environment:
@@ -77,6 +82,10 @@ fn main() -> ExitCode {
         ("postgres", [separator, command @ ..]) if separator == "--" => postgres::run(command),
         ("model", []) => model::run(Extent::Usual),
         ("model", [only]) if only == "--deep" => model::run(Extent::Deep),
+        ("fuzz", _) => match fuzz::Plan::from_arguments(rest) {
+            Some(plan) => fuzz::run(&plan),
+            None => return misused("`fuzz` takes `--seconds N` and then names of targets"),
+        },
         ("layering", []) => layering::run(),
         ("tidy", []) => tidy::run(),
         ("ci", []) => ci::run(),

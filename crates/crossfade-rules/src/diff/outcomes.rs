@@ -1,23 +1,63 @@
 //! What values a flag gives to what share of users.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::Share;
-use crate::{Flag, expr::Expr, flag::Targeting, share};
+use crate::{Flag, FractionalVersion, expr::Expr, flag::Targeting, fractional::BucketKey, share};
 
 /// How many conditions are told apart. Every one more doubles the number of cases.
 const MAX_CONDITIONS: usize = 10;
 
 /// The share of users that two flags answer differently.
 pub(super) fn difference(before: &Flag, after: &Flag) -> Share {
-    compare(&Outcomes::of(before), &Outcomes::of(after))
+    let mut conditions = Conditions::default();
+    let [before, after] = [before, after].map(|flag| Outcomes::of(flag, &mut conditions));
+    compare(&before, &after, &conditions)
 }
 
 /// The share of users that get anything but the default in the code.
 pub(super) fn beyond_the_default(flag: &Flag) -> Share {
-    compare(&Outcomes::of(flag), &Outcomes::Value(None))
+    let mut conditions = Conditions::default();
+    let outcomes = Outcomes::of(flag, &mut conditions);
+    compare(&outcomes, &Outcomes::Value(None), &conditions)
+}
+
+/// What the answers depend on. The same condition in both flags is one.
+#[derive(Debug, Default)]
+struct Conditions<'a>(Vec<Condition<'a>>);
+
+#[derive(Debug, PartialEq)]
+enum Condition<'a> {
+    /// This is truthy.
+    Rule(&'a Expr),
+    /// There is something to hash.
+    Hash(Hash<'a>),
+}
+
+/// By what users are divided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Hash<'a> {
+    version: FractionalVersion,
+    key: &'a BucketKey,
+    flag: &'a str,
+}
+
+impl<'a> Conditions<'a> {
+    /// The number of a condition. Those that are too many to be told apart have one together.
+    fn number(&mut self, condition: Condition<'a>) -> usize {
+        if self.are_too_many() {
+            return MAX_CONDITIONS;
+        }
+        let known = self.0.iter().position(|known| *known == condition);
+        known.unwrap_or_else(|| {
+            self.0.push(condition);
+            self.0.len() - 1
+        })
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.0.len() > MAX_CONDITIONS
+    }
 }
 
 /// What users get. `None` is the default in the code.
@@ -26,12 +66,12 @@ enum Outcomes<'a> {
     Value(Option<&'a Value>),
     /// By the user's hash; parts of the line of all hashes, one behind the other.
     Split {
-        by: String,
+        by: Hash<'a>,
         parts: Vec<(f64, Option<&'a Value>)>,
     },
     /// By what the context holds.
     Choice {
-        condition: String,
+        condition: usize,
         met: Box<Outcomes<'a>>,
         otherwise: Box<Outcomes<'a>>,
     },
@@ -39,20 +79,20 @@ enum Outcomes<'a> {
 }
 
 impl<'a> Outcomes<'a> {
-    fn of(flag: &'a Flag) -> Self {
+    fn of(flag: &'a Flag, conditions: &mut Conditions<'a>) -> Self {
         let default = Self::Value(flag.default().map(|variant| &variant.value));
         match &flag.targeting {
             _ if !flag.is_enabled() => Self::Value(None),
             Targeting::None => default,
             Targeting::Broken(_) => Self::Value(None),
-            Targeting::Rule(rule) => Self::of_rule(flag, rule),
+            Targeting::Rule(rule) => Self::of_rule(flag, rule, conditions),
         }
     }
 
-    fn of_rule(flag: &'a Flag, rule: &Expr) -> Self {
+    fn of_rule(flag: &'a Flag, rule: &'a Expr, conditions: &mut Conditions<'a>) -> Self {
         match rule {
-            Expr::Ref(rule) => Self::of_rule(flag, rule),
-            Expr::If(branches) => Self::of_branches(flag, branches),
+            Expr::Ref(rule) => Self::of_rule(flag, rule, conditions),
+            Expr::If(branches) => Self::of_branches(flag, branches, conditions),
             Expr::Not(_)
             | Expr::Truthy(_)
             | Expr::Equal { .. }
@@ -61,7 +101,7 @@ impl<'a> Outcomes<'a> {
             | Expr::In(_)
             | Expr::InTexts { .. } => {
                 let [met, otherwise] = [true, false].map(|met| Self::named(flag, &Expr::Bool(met)));
-                Self::choice(rule, met, otherwise)
+                Self::choice(rule, met, otherwise, conditions)
             }
             Expr::Fractional(fractional) => {
                 let Some(buckets) = fractional.fixed_buckets() else { return Self::Unknown };
@@ -74,13 +114,13 @@ impl<'a> Outcomes<'a> {
                     };
                     parts.push((weight as f64 / total as f64, value));
                 }
-                let by =
-                    format!("{} of {:?} in {}", flag.seed.version(), fractional.key, flag.key());
-                let split = Self::Split { by: by.clone(), parts };
+                let version = flag.seed.version();
+                let by = Hash { version, key: &fractional.key, flag: flag.key() };
+                let split = Self::Split { by, parts };
                 match fractional.covers_every_user() {
                     true => split,
                     false => Self::Choice {
-                        condition: by,
+                        condition: conditions.number(Condition::Hash(by)),
                         met: Box::new(split),
                         otherwise: Box::new(Self::named(flag, &Expr::Null)),
                     },
@@ -90,22 +130,29 @@ impl<'a> Outcomes<'a> {
         }
     }
 
-    fn of_branches(flag: &'a Flag, branches: &[Expr]) -> Self {
+    fn of_branches(flag: &'a Flag, branches: &'a [Expr], conditions: &mut Conditions<'a>) -> Self {
         match branches {
             [] => Self::named(flag, &Expr::Null),
-            [otherwise] => Self::of_rule(flag, otherwise),
+            [otherwise] => Self::of_rule(flag, otherwise, conditions),
             [condition, answer, rest @ ..] => {
-                Self::choice(condition, Self::of_rule(flag, answer), Self::of_branches(flag, rest))
+                let met = Self::of_rule(flag, answer, conditions);
+                let otherwise = Self::of_branches(flag, rest, conditions);
+                Self::choice(condition, met, otherwise, conditions)
             }
         }
     }
 
-    fn choice(condition: &Expr, met: Self, otherwise: Self) -> Self {
+    fn choice(
+        condition: &'a Expr,
+        met: Self,
+        otherwise: Self,
+        conditions: &mut Conditions<'a>,
+    ) -> Self {
         match condition {
             Expr::Bool(true) => met,
             Expr::Bool(false) | Expr::Null => otherwise,
             _ => Self::Choice {
-                condition: format!("{condition:?}"),
+                condition: conditions.number(Condition::Rule(condition)),
                 met: Box::new(met),
                 otherwise: Box::new(otherwise),
             },
@@ -124,19 +171,11 @@ impl<'a> Outcomes<'a> {
         }
     }
 
-    fn conditions(&self, found: &mut BTreeSet<String>) {
-        if let Self::Choice { condition, met, otherwise } = self {
-            found.insert(condition.clone());
-            met.conditions(found);
-            otherwise.conditions(found);
-        }
-    }
-
     /// What is left once it is said which conditions are met.
-    fn under(&self, met_conditions: &BTreeSet<&String>) -> &Self {
+    fn under(&self, met_conditions: u32) -> &Self {
         match self {
             Self::Choice { condition, met, otherwise } => {
-                match met_conditions.contains(condition) {
+                match met_conditions >> condition & 1 == 1 {
                     true => met.under(met_conditions),
                     false => otherwise.under(met_conditions),
                 }
@@ -146,18 +185,12 @@ impl<'a> Outcomes<'a> {
     }
 }
 
-fn compare(before: &Outcomes<'_>, after: &Outcomes<'_>) -> Share {
-    let mut conditions = BTreeSet::new();
-    before.conditions(&mut conditions);
-    after.conditions(&mut conditions);
-    if conditions.len() > MAX_CONDITIONS {
+fn compare(before: &Outcomes<'_>, after: &Outcomes<'_>, conditions: &Conditions<'_>) -> Share {
+    if conditions.are_too_many() {
         return Share::ANY;
     }
-    let cases = (0..1_u32 << conditions.len()).map(|case| {
-        let met = conditions.iter().enumerate().filter(|(n, _)| case >> n & 1 == 1);
-        let met: BTreeSet<_> = met.map(|(_, condition)| condition).collect();
-        settled(before.under(&met), after.under(&met))
-    });
+    let cases =
+        (0..1_u32 << conditions.0.len()).map(|met| settled(before.under(met), after.under(met)));
     let widest =
         |a: Share, b: Share| Share { least: a.least.min(b.least), most: a.most.max(b.most) };
     cases.reduce(widest).unwrap_or(Share::ANY)
