@@ -126,6 +126,8 @@ fn flag(member: &Member, evaluators: &[Member], report: &mut Report<'_>) {
             _ => report.error(state.at, "\"state\" is neither \"ENABLED\" nor \"DISABLED\""),
         },
     }
+    let odd_variants =
+        node.member("variants").is_some_and(|member| member.node.members().is_none());
     let variants = match node.member("variants").map(|member| (member, member.node.members())) {
         None => {
             report
@@ -143,7 +145,8 @@ fn flag(member: &Member, evaluators: &[Member], report: &mut Report<'_>) {
         match default.node.scalar() {
             Some(Value::Null) => {}
             Some(Value::String(name)) => {
-                if !variants.iter().any(|variant| variant.name == *name) {
+                let is_known = variants.iter().any(|variant| variant.name == *name);
+                if !is_known && !odd_variants {
                     let message =
                         format!("\"defaultVariant\" names \"{name}\", which is no variant");
                     report.error(default.at, message);
@@ -154,6 +157,10 @@ fn flag(member: &Member, evaluators: &[Member], report: &mut Report<'_>) {
     }
     if let Some(member) = node.member("metadata") {
         metadata(member, report);
+        if let Some(member) = member.node.member(FRACTIONAL) {
+            let message = format!("\"{FRACTIONAL}\" counts in the metadata of the whole set only");
+            report.warning(member.at, message);
+        }
     }
     match node.member("targeting") {
         None => {}

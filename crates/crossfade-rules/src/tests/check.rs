@@ -93,6 +93,23 @@ fn every_problem_of_every_flag() {
 }
 
 #[test]
+fn one_mistake_is_told_once() {
+    finds(
+        r#"{"flags": {"f": {"state": "ENABLED", "variants": ["on"], "defaultVariant": "on"}}}"#,
+        &["1:38 error [f] \"variants\" is not an object"],
+    );
+}
+
+#[test]
+fn a_flag_cannot_pin_the_version_of_fractional() {
+    finds(
+        r#"{"flags": {"f": {"state": "ENABLED", "variants": {"on": 1},
+"metadata": {"crossfade.fractional": "v3"}}}}"#,
+        &["2:14 warning [f] \"crossfade.fractional\" counts in the metadata of the whole set only"],
+    );
+}
+
+#[test]
 fn operators() {
     finds_in_rule(r#"{"xyzzy": []}"#, &["2:2 error [f] unknown operator \"xyzzy\""]);
     finds_in_rule(
