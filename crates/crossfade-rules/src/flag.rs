@@ -18,16 +18,17 @@ use crate::{
 /// One flag definition, compiled.
 ///
 /// Two are equal when they say the same, the evaluators that they refer to and the metadata of the
-/// set included. The order of variants counts, that of members inside of a value does not.
+/// set included. The order of variants counts, that of members inside of a value does not. A clone
+/// shares all that is large.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flag {
     pub(crate) seed: Seed,
     pub(crate) enabled: bool,
-    pub(crate) variants: Vec<Variant>,
+    pub(crate) variants: Shared<[Variant]>,
     pub(crate) default: Option<VariantIndex>,
     pub(crate) targeting: Targeting,
     pub(crate) reads_time: bool,
-    pub(crate) metadata: Option<Arc<Map<String, Value>>>,
+    pub(crate) metadata: Option<Shared<Map<String, Value>>>,
 }
 
 /// One named value of a flag.
@@ -42,9 +43,34 @@ pub(crate) struct Variant {
 pub(crate) enum Targeting {
     /// Everybody gets the default variant.
     None,
-    Rule(Expr),
+    Rule(Shared<Expr>),
     /// The flag cannot be evaluated, because of this.
-    Broken(String),
+    Broken(Shared<str>),
+}
+
+/// A part of a flag that its clones share. Where two are one, comparing them costs nothing.
+#[derive(Debug)]
+pub(crate) struct Shared<T: ?Sized>(pub(crate) Arc<T>);
+
+impl<T: ?Sized> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: ?Sized> std::ops::Deref for Shared<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: PartialEq + ?Sized> PartialEq for Shared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
 }
 
 impl Flag {
@@ -253,7 +279,7 @@ impl Flag {
     }
 
     fn named(&self, name: &str) -> Named {
-        let mut variants = (0..).map(VariantIndex).zip(&self.variants);
+        let mut variants = (0..).map(VariantIndex).zip(self.variants.iter());
         let found = variants.find(|(_, variant)| same(&variant.name, name));
         found.map_or(Named::Unknown, |(index, _)| Named::Variant(index))
     }

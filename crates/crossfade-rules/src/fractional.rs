@@ -1,6 +1,6 @@
 //! flagd's `fractional`: assigns each user to a weighted bucket, the same one every time.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{
     cbor,
@@ -55,7 +55,7 @@ impl fmt::Display for FractionalVersion {
 /// A flag's key with what is computed from it once, at load.
 #[derive(Clone, Debug)]
 pub(crate) struct Seed {
-    key: Box<str>,
+    key: Arc<str>,
     version: FractionalVersion,
     /// The hash of all that stands in front of the targeting key in the short form.
     prefix: Murmur3,
@@ -78,6 +78,11 @@ impl Seed {
     #[inline]
     pub(crate) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// The key in a form that is cheap to keep.
+    pub(crate) fn shared_key(&self) -> Arc<str> {
+        Arc::clone(&self.key)
     }
 
     pub(crate) fn version(&self) -> FractionalVersion {

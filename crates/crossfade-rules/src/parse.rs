@@ -10,7 +10,7 @@ use crate::{
     ParseErrorKind::{self, *},
     VariantIndex,
     compile::Compiler,
-    flag::{Targeting, Variant},
+    flag::{Shared, Targeting, Variant},
     fractional::Seed,
     json::Json,
     source,
@@ -60,7 +60,7 @@ pub(crate) fn rule_set(text: &str, limits: &Limits) -> Result<Parsed, ParseError
         definitions.into_iter().zip(rules).map(|((key, definition), (targeting, time))| Flag {
             seed: Seed::new(&key, version, limits.steps),
             enabled: definition.enabled,
-            variants: definition.variants,
+            variants: Shared(definition.variants.into()),
             default: definition.default,
             targeting,
             reads_time: time,
@@ -120,13 +120,13 @@ fn misplaced(text: &str, member: &str, kind: ParseErrorKind) -> ParseError {
 fn merged(
     set: Option<&Arc<Map<String, Value>>>,
     own: Map<String, Value>,
-) -> Option<Arc<Map<String, Value>>> {
+) -> Option<Shared<Map<String, Value>>> {
     if own.is_empty() {
-        return set.cloned();
+        return set.cloned().map(Shared);
     }
     let mut merged = set.map(|set| Map::clone(set)).unwrap_or_default();
     merged.extend(own);
-    Some(Arc::new(merged))
+    Some(Shared(Arc::new(merged)))
 }
 
 /// What a flag's definition says, before its rule is compiled.
@@ -190,14 +190,18 @@ impl<'t> Definition<'t> {
     /// The flag's targeting, and whether it may read the time.
     fn rule<'a>(&'a self, compiler: &mut Compiler<'a>) -> (Targeting, bool) {
         match (&self.fault, &self.rule) {
-            (Some(fault), _) => (Targeting::Broken(fault.clone()), false),
+            (Some(fault), _) => (broken(fault), false),
             (None, None) => (Targeting::None, false),
             (None, Some(rule)) => match compiler.targeting(rule) {
-                Ok(rule) => (Targeting::Rule(rule.expr), rule.reads_time),
-                Err(fault) => (Targeting::Broken(fault), false),
+                Ok(rule) => (Targeting::Rule(Shared(Arc::new(rule.expr))), rule.reads_time),
+                Err(fault) => (broken(&fault), false),
             },
         }
     }
+}
+
+fn broken(fault: &str) -> Targeting {
+    Targeting::Broken(Shared(fault.into()))
 }
 
 fn default_variant(

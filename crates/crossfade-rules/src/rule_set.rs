@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleSet {
     flags: Vec<Flag>,
-    by_key: HashMap<Box<str>, FlagIndex, FixedState>,
+    by_key: HashMap<Arc<str>, FlagIndex, FixedState>,
     metadata: Option<Arc<Map<String, Value>>>,
     /// `None` when the metadata pin a version that does not exist.
     fractional: Option<FractionalVersion>,
@@ -83,8 +83,8 @@ impl RuleSet {
     /// As [`RuleSet::parse`].
     pub fn parse_within(text: &str, limits: &Limits) -> Result<Self, ParseError> {
         let parse::Parsed { flags, metadata, fractional } = parse::rule_set(text, limits)?;
-        let keys = (0..).map(FlagIndex).zip(&flags).map(|(index, flag)| (flag.key().into(), index));
-        let by_key = keys.collect();
+        let keys = flags.iter().map(|flag| flag.seed.shared_key());
+        let by_key = keys.zip((0..).map(FlagIndex)).collect();
         Ok(Self { flags, by_key, metadata, fractional })
     }
 
@@ -250,9 +250,11 @@ impl RuleSet {
     /// [`RuleSet::fractional_change`] of the sets one by one, before they are put together.
     #[must_use]
     pub fn over(mut self, lower: &Self) -> Self {
+        self.flags.reserve(lower.flags.len());
+        self.by_key.reserve(lower.flags.len());
         for flag in &lower.flags {
             let Ok(next) = u32::try_from(self.flags.len()) else { break };
-            if let Entry::Vacant(place) = self.by_key.entry(flag.key().into()) {
+            if let Entry::Vacant(place) = self.by_key.entry(flag.seed.shared_key()) {
                 place.insert(FlagIndex(next));
                 self.flags.push(flag.clone());
             }

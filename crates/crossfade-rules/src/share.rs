@@ -15,25 +15,26 @@ pub(crate) fn true_percent(flag: &Flag) -> Option<f64> {
     if !flag.is_enabled() {
         return Some(0.0);
     }
-    match &flag.targeting {
-        Targeting::None => boolean(flag.default()?).map(all_or_nobody),
-        Targeting::Rule(Expr::Fractional(fractional)) => {
-            if !fractional.covers_every_user() {
-                return None;
-            }
-            let (mut yes, mut total) = (0, 0);
-            for (variant, weight) in fractional.fixed_buckets()? {
-                total += weight;
-                if boolean(named(flag, variant)?)? {
-                    yes += weight;
-                }
-            }
-            // Both are below 2^31, so neither conversion rounds.
-            Some(yes as f64 * 100.0 / total as f64)
-        }
-        Targeting::Rule(rule) => boolean(named(flag, rule)?).map(all_or_nobody),
-        Targeting::Broken(_) => None,
+    let rule: &Expr = match &flag.targeting {
+        Targeting::None => return boolean(flag.default()?).map(all_or_nobody),
+        Targeting::Broken(_) => return None,
+        Targeting::Rule(rule) => rule,
+    };
+    let Expr::Fractional(fractional) = rule else {
+        return boolean(named(flag, rule)?).map(all_or_nobody);
+    };
+    if !fractional.covers_every_user() {
+        return None;
     }
+    let (mut yes, mut total) = (0, 0);
+    for (variant, weight) in fractional.fixed_buckets()? {
+        total += weight;
+        if boolean(named(flag, variant)?)? {
+            yes += weight;
+        }
+    }
+    // Both are below 2^31, so neither conversion rounds.
+    Some(yes as f64 * 100.0 / total as f64)
 }
 
 /// The variant that users get for an answer that computes nothing.
