@@ -4,7 +4,8 @@
 //! line and the reason. [`RuleSet::value`] and its kin then answer for one flag and one [`Context`];
 //! [`RuleSet::index`] looks a key up once for many answers. [`check()`] lists all that is wrong with a
 //! document, [`diff()`] tells what users two sets treat differently, and the [`edit`] module makes the
-//! changes an operator asks for ("25 % of the users") to the document text.
+//! changes an operator asks for ("25 % of the users") to the document text. [`RuleSet::over`] lays one
+//! set over another, and [`RuleSet::changed_keys`] names the flags that a reload changes.
 //!
 //! Nothing here awaits, reads a file, asks a clock or draws a random number: the same rule set and
 //! the same context give the same answer in every process, which is what keeps a user on one side.

@@ -231,3 +231,28 @@ fn arrays_that_are_none() {
     check(json!({"merge": [1, [2, [3]], null]}), json!([1, 2, [3], null]));
     check(json!({"filter": [{"var": "list"}, {"==": [{"var": ""}, 1]}]}), json!([1]));
 }
+
+/// Few computed weights are added up on the stack and many are not; neither changes the bucket.
+#[test]
+fn computed_weights_pick_the_bucket_of_fixed_ones() {
+    for buckets in [1, 2, 15, 16, 17, 40] {
+        let split = |weight: &dyn Fn(usize) -> Value| {
+            let buckets = (0..buckets).map(|n| json!([format!("v{n}"), weight(n)]));
+            json!({ "fractional": buckets.collect::<Vec<_>>() })
+        };
+        let fixed = split(&|n| json!(n % 3 + 1));
+        let computed = split(&|n| json!({ "+": [n % 3, 1] }));
+        let variants: Map<_, _> = (0..buckets).map(|n| (format!("v{n}"), n.into())).collect();
+        let set = |rule: &Value| {
+            let flag = json!({ "variants": variants, "targeting": rule });
+            crate::RuleSet::parse(&json!({ "flags": { "f": flag } }).to_string()).unwrap()
+        };
+        let [fixed, computed] = [fixed, computed].map(|rule| set(&rule));
+        for n in 0..200 {
+            let user = format!("user-{n}");
+            let [one, other] = [&fixed, &computed]
+                .map(|set| set.value::<i64>("f", &Context::user(&user)).unwrap());
+            assert!(one.is_some() && one == other, "{buckets} {user}: {one:?} {other:?}");
+        }
+    }
+}
