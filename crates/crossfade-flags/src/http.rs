@@ -64,7 +64,7 @@ pub struct HttpSource {
     client: Option<HttpClient>,
     /// What marks the document that was handed out last.
     held: Option<Held>,
-    /// When to ask next; `None` for at once.
+    /// When to ask next; `None` for the first time.
     due: Option<Instant>,
 }
 
@@ -190,11 +190,10 @@ impl RuleSource for HttpSource {
     }
 
     async fn next(&mut self, most_bytes: usize) -> Result<Option<Document>, SourceError> {
+        // A failure, or a future that is dropped behind this, leaves a time in the past.
         if let Some(due) = self.due {
             sleep_until(due).await;
         }
-        // A failure, or a future that is dropped from here on, leaves nothing to wait for.
-        self.due = None;
         let limit = self.timeout;
         let answer = timeout(limit, self.fetch(most_bytes)).await.unwrap_or_else(|_| {
             Err(SourceError::new(format!("the server has not answered within {limit:?}")))

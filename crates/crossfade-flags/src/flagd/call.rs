@@ -10,7 +10,7 @@ use hyper_util::{
 use tonic::{Extensions, Request, Streaming, body::Body, client::Grpc, metadata::MetadataMap};
 use tonic_prost::ProstCodec;
 
-use super::{CONNECT, FlagdSource, failure::unopened, message::SyncFlagsResponse, probes::PING};
+use super::{CONNECT, FlagdSource, failure::unopened, message::SyncFlagsResponse, probes::PONG};
 use crate::net::{USER_AGENT, tcp, words};
 
 const METHOD: PathAndQuery = PathAndQuery::from_static("/flagd.sync.v1.FlagSyncService/SyncFlags");
@@ -61,7 +61,7 @@ impl FlagdSource {
             .timer(TokioTimer::new())
             .http2_only(true)
             .http2_keep_alive_interval(self.probes.interval())
-            .http2_keep_alive_timeout(PING)
+            .http2_keep_alive_timeout(PONG)
             // A connection whose client is gone counts as idle, and the stream outlives its client.
             .http2_keep_alive_while_idle(true)
             .build(connector);

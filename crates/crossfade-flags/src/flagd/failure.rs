@@ -38,7 +38,7 @@ pub(super) fn broken(
     if is_too_large(status) {
         return too_large(most_bytes);
     }
-    if status.source().is_some() && !is_unanswered_ping(status) {
+    if status.source().is_some() {
         probes.broke_off(silence);
     }
     described(status, "the stream of flagd broke off", "flagd has ended the stream")
@@ -49,17 +49,6 @@ pub(super) fn broken(
 fn is_too_large(status: &Status) -> bool {
     let words = "Error, decoded message length too large";
     status.code() == Code::OutOfRange && status.message().starts_with(words)
-}
-
-fn is_unanswered_ping(status: &Status) -> bool {
-    let mut cause = status.source();
-    while let Some(error) = cause {
-        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// The error for a status that has its cause on this side, or that the service sent.

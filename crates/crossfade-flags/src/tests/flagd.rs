@@ -35,7 +35,8 @@ fn check_text(answer: Result<Option<Document>, SourceError>, expect: &str) {
 
 /// Has the source call the service, which answers with this document.
 async fn open(source: &mut FlagdSource, service: &mut Service, text: &str) -> Call {
-    let (first, call) = join!(source.next(MOST_BYTES), service.answer(text));
+    let opening = async { join!(source.next(MOST_BYTES), service.answer(text)) };
+    let (first, call) = within_deadline(opening).await;
     check_text(first, text);
     call
 }
@@ -44,7 +45,7 @@ async fn open(source: &mut FlagdSource, service: &mut Service, text: &str) -> Ca
 async fn each_message_is_a_document_even_when_nothing_has_changed() {
     let mut service = Service::start().await;
     let mut source = source(&service);
-    let mut call = within_deadline(open(&mut source, &mut service, &document(false))).await;
+    let mut call = open(&mut source, &mut service, &document(false)).await;
     call.send(&document(true));
     call.send(&document(true));
     check_text(next(&mut source).await, &document(true));
@@ -60,7 +61,7 @@ async fn the_call_tells_who_asks_and_for_what() {
         .with_provider_id("payments-api")
         .with_token("s3cr3t")
         .unwrap();
-    let call = within_deadline(open(&mut source, &mut service, "{}")).await;
+    let call = open(&mut source, &mut service, "{}").await;
     assert_eq!(call.path, "/flagd.sync.v1.FlagSyncService/SyncFlags");
     assert_eq!(call.request.provider_id, "payments-api");
     assert_eq!(call.request.selector, "flagSetId=payments");
@@ -80,7 +81,7 @@ async fn the_call_tells_who_asks_and_for_what() {
 async fn what_else_a_message_holds_is_passed_over() {
     let mut service = Service::start().await;
     let mut source = source(&service);
-    let mut call = within_deadline(open(&mut source, &mut service, "{}")).await;
+    let mut call = open(&mut source, &mut service, "{}").await;
     let entry = b"\x0a\x06\x0a\x01k\x12\x01\x08";
     call.send_bytes(&[b"\x0a\x02[]\x12\x08", &entry[..]].concat());
     check_text(next(&mut source).await, "[]");

@@ -11,6 +11,9 @@ use tokio::{
 /// socket arrives in time.
 const ROUNDS: usize = 200;
 
+/// After this much real time the clock runs off, so that a test that waits in vain meets its deadline.
+const DEADLINE: Duration = Duration::from_secs(20);
+
 /// A stopped clock. A clock that is merely paused jumps to the next timer whenever nothing is left
 /// to do, though a packet may be under way; it does not while a blocking task runs.
 pub(super) struct Clock {
@@ -20,7 +23,7 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn stop() -> Self {
         let (sender, receiver) = mpsc::channel();
-        spawn_blocking(move || receiver.recv());
+        spawn_blocking(move || receiver.recv_timeout(DEADLINE));
         pause();
         Self { _blocking: sender }
     }

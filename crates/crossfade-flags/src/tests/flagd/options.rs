@@ -3,7 +3,6 @@
 use crossfade_store::RuleSource;
 
 use super::{
-    super::within_deadline,
     next, open,
     service::{Service, tls},
     source,
@@ -70,6 +69,6 @@ async fn a_service_is_trusted_by_its_certificate() {
 
     let mut trusting =
         source(&service).with_root_certificate(&certificate).unwrap().with_token("s3cr3t").unwrap();
-    let call = within_deadline(open(&mut trusting, &mut service, "{}")).await;
+    let call = open(&mut trusting, &mut service, "{}").await;
     assert_eq!(call.headers["authorization"], "Bearer s3cr3t");
 }

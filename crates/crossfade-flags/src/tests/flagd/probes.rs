@@ -2,7 +2,7 @@
 
 use crossfade_store::RuleSource;
 
-use super::{MOST_BYTES, check_text, clock::Clock, open, service::Service, source};
+use super::{MOST_BYTES, check_text, clock::Clock, next, open, service::Service, source};
 
 #[tokio::test]
 async fn silence_is_told_from_health() {
@@ -16,7 +16,7 @@ async fn silence_is_told_from_health() {
         assert!((30..=31).contains(&seconds), "{seconds}");
     }
     call.send("[]");
-    check_text(source.next(MOST_BYTES).await, "[]");
+    check_text(next(&mut source).await, "[]");
 }
 
 #[tokio::test]
@@ -25,8 +25,11 @@ async fn a_peer_that_goes_away_without_a_word_is_noticed() {
     let mut source = source(&service);
     let mut call = open(&mut source, &mut service, "{}").await;
     let clock = Clock::stop();
-    // Twice, since the first time is no reason to do without pings.
-    for _ in 0..2 {
+    // Again and again, since that is no reason to do without pings, whenever it happens.
+    for spells in [0, 1, 0] {
+        for _ in 0..spells {
+            assert_eq!(clock.run(source.next(MOST_BYTES)).await.0.unwrap(), None);
+        }
         call.freeze().await;
         let (answer, seconds) = clock.run(source.next(MOST_BYTES)).await;
         assert_eq!(answer.unwrap_err().to_string(), "the stream of flagd broke off");
@@ -43,9 +46,9 @@ async fn a_peer_that_hangs_up_on_pings_gets_no_more() {
     let clock = Clock::stop();
     let (answer, _) = clock.run(source.next(MOST_BYTES)).await;
     assert_eq!(answer.unwrap(), None);
-    clock.give_up_after(1, source.next(MOST_BYTES)).await;
+    clock.give_up_after(6, source.next(MOST_BYTES)).await;
     call.demand_calm().await;
-    let error = source.next(MOST_BYTES).await.unwrap_err();
+    let error = next(&mut source).await.unwrap_err();
     assert_eq!(error.to_string(), "the stream of flagd broke off");
 
     // Nothing is sent that a peer would have to answer.
@@ -55,6 +58,23 @@ async fn a_peer_that_hangs_up_on_pings_gets_no_more() {
         let (answer, _) = clock.run(source.next(MOST_BYTES)).await;
         assert_eq!(answer.unwrap(), None);
     }
+}
+
+/// Silence begins anew with each message.
+#[tokio::test]
+async fn a_peer_that_hangs_up_behind_a_message_is_still_pinged() {
+    let mut service = Service::start().await;
+    let mut source = source(&service);
+    let mut call = open(&mut source, &mut service, "{}").await;
+    let clock = Clock::stop();
+    assert_eq!(clock.run(source.next(MOST_BYTES)).await.0.unwrap(), None);
+    call.send("[]");
+    check_text(next(&mut source).await, "[]");
+    call.hang_up().await;
+    next(&mut source).await.unwrap_err();
+    let call = open(&mut source, &mut service, "{}").await;
+    call.freeze().await;
+    clock.run(source.next(MOST_BYTES)).await.0.unwrap_err();
 }
 
 /// A restart, after a moment or after hours, is no reason to do without pings.
@@ -69,7 +89,7 @@ async fn a_peer_that_hangs_up_at_any_other_time_is_still_pinged() {
             assert_eq!(clock.run(source.next(MOST_BYTES)).await.0.unwrap(), None);
         }
         call.hang_up().await;
-        source.next(MOST_BYTES).await.unwrap_err();
+        next(&mut source).await.unwrap_err();
         let call = open(&mut source, &mut service, "{}").await;
         call.freeze().await;
         clock.run(source.next(MOST_BYTES)).await.0.unwrap_err();

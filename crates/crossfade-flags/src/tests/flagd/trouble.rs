@@ -35,7 +35,7 @@ async fn a_stream_that_ends_is_an_error_and_the_next_one_is_opened() {
         (|call| call.reset(), "the stream of flagd broke off"),
     ];
     for (act, expect) in acts {
-        let mut call = within_deadline(open(&mut source, &mut service, "{}")).await;
+        let mut call = open(&mut source, &mut service, "{}").await;
         act(&mut call);
         let error = next(&mut source).await.unwrap_err();
         assert_eq!(error.to_string(), expect);
@@ -52,15 +52,15 @@ async fn a_stream_that_ends_is_an_error_and_the_next_one_is_opened() {
 async fn a_cut_connection_and_a_restart_are_got_over() {
     let mut service = Service::start().await;
     let mut source = source(&service);
-    let call = within_deadline(open(&mut source, &mut service, "1")).await;
+    let call = open(&mut source, &mut service, "1").await;
     call.hang_up().await;
     let error = next(&mut source).await.unwrap_err();
     assert_eq!(error.to_string(), "the stream of flagd broke off");
-    within_deadline(open(&mut source, &mut service, "2")).await;
+    open(&mut source, &mut service, "2").await;
 
     service = within_deadline(service.restart()).await;
     next(&mut source).await.unwrap_err();
-    within_deadline(open(&mut source, &mut service, "3")).await;
+    open(&mut source, &mut service, "3").await;
 
     drop(service);
     next(&mut source).await.unwrap_err();
@@ -73,11 +73,11 @@ async fn a_cut_connection_and_a_restart_are_got_over() {
 async fn nothing_is_left_of_a_stream_that_nobody_reads() {
     let mut service = Service::start().await;
     let mut source = source(&service);
-    let mut ended = within_deadline(open(&mut source, &mut service, "1")).await;
+    let mut ended = open(&mut source, &mut service, "1").await;
     ended.end("0", "");
     next(&mut source).await.unwrap_err();
     within_deadline(ended.hung_up()).await;
-    let call = within_deadline(open(&mut source, &mut service, "2")).await;
+    let call = open(&mut source, &mut service, "2").await;
     drop(source);
     within_deadline(call.hung_up()).await;
 }
@@ -100,7 +100,7 @@ async fn a_document_that_is_too_large_is_refused_with_a_pause() {
         assert_eq!(error.to_string(), SourceError::too_large(10).to_string());
         assert_eq!(error.pause(), Some(Duration::from_secs(30)));
         // What is there is asked for anew, so the failure is not taken for silence.
-        within_deadline(open(&mut source, &mut service, "{}")).await;
+        open(&mut source, &mut service, "{}").await;
     }
 }
 

@@ -83,6 +83,13 @@ async fn a_document_that_is_too_large_is_not_read_to_its_end() {
         let error = within_deadline(source.next(10)).await.unwrap_err();
         assert_eq!(error.to_string(), SourceError::too_large(10).to_string());
     }
+    // What is announced is believed, and none of it waited for.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut waiting = source(&format!("http://{}/", listener.local_addr().unwrap()));
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n";
+    let (error, ()) = tokio::join!(within_deadline(waiting.next(10)), raw(&listener, head));
+    assert_eq!(error.unwrap_err().to_string(), SourceError::too_large(10).to_string());
+
     let server = Server::start(move |_, _| respond(200, &[], announced())).await;
     let mut source = source(&server.url("/"));
     let whole = within_deadline(source.next(11)).await.unwrap().unwrap();
