@@ -68,6 +68,7 @@ async fn a_peer_that_hangs_up_behind_a_message_is_still_pinged() {
     let mut call = open(&mut source, &mut service, "{}").await;
     let clock = Clock::stop();
     assert_eq!(clock.run(source.next(MOST_BYTES)).await.0.unwrap(), None);
+    clock.give_up_after(6, source.next(MOST_BYTES)).await;
     call.send("[]");
     check_text(next(&mut source).await, "[]");
     call.hang_up().await;
