@@ -60,12 +60,22 @@ pub struct ReadFacts {
     pub stage: Stage,
     /// Whether the epoch before it is still open.
     pub previous_open: bool,
-    /// What the read flag says for this user; `None` when it does not resolve to a boolean.
+    /// What the read flag says for this user; `None` when it does not resolve to a boolean, or
+    /// cannot be known yet and does not decide.
     pub flag: Option<bool>,
     /// Whether New refused this key.
     pub quarantined: bool,
     /// Whether this read was picked for a shadow comparison.
     pub sampled: bool,
+}
+
+impl ReadFacts {
+    /// Whether the read depends on the read flag, so that its answer is worth waiting for. Elsewhere
+    /// the flag is only looked at to warn of one that was left on.
+    #[must_use]
+    pub const fn flag_decides(&self) -> bool {
+        matches!(self.stage, Stage::Live) && !self.previous_open && !self.quarantined
+    }
 }
 
 /// Where a read goes.
@@ -101,11 +111,8 @@ pub fn read_plan(facts: ReadFacts) -> ReadPlan {
     match facts.stage {
         Stage::Off | Stage::DeleteOnly => legacy,
         Stage::DualWrite => sampled(legacy),
-        Stage::Live if facts.flag != Some(true) => {
+        Stage::Live if !facts.flag_decides() || facts.flag != Some(true) => {
             sampled(ReadPlan { flag_ignored: false, ..legacy })
-        }
-        Stage::Live if facts.previous_open || facts.quarantined => {
-            ReadPlan { flag_ignored: false, ..legacy }
         }
         Stage::Live => sampled(ReadPlan { fallback: Some(Side::Legacy), ..new }),
         // `live` comes before and after `ramp_down`, and both write both sides or neither.
@@ -178,6 +185,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn where_the_flag_does_not_decide_the_plan_is_the_same_without_it() {
+        let mut decides = 0;
+        for stage in Stage::ALL {
+            for bits in 0..8 {
+                let facts = |flag| ReadFacts {
+                    stage,
+                    previous_open: bits & 1 != 0,
+                    flag,
+                    quarantined: bits & 2 != 0,
+                    sampled: bits & 4 != 0,
+                };
+                let unknown = read_plan(facts(None));
+                let plans = [Some(false), Some(true)].map(|flag| read_plan(facts(flag)));
+                if facts(None).flag_decides() {
+                    decides += 1;
+                    assert_ne!(plans[0].answer, plans[1].answer, "{:?}", facts(None));
+                } else {
+                    let same = plans.map(|plan| ReadPlan { flag_ignored: false, ..plan });
+                    assert_eq!(same, [unknown; 2], "{:?}", facts(None));
+                }
+            }
+        }
+        assert_eq!(decides, 2);
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl<S: RequestStore> Migration<S> {
             // An instance without a lease would only find out after the read; ask at once.
             if lease.is_some() || tries >= LEASE_TRIES {
                 let snapshot = self.shared.snapshot();
-                let plan = self.plan(&snapshot, user, sampled);
+                let plan = self.plan(&snapshot, user, sampled).await;
                 let answer = self.answer(&snapshot, plan, legacy, new).await;
                 let counts = answer_counts(lease, self.shared.lease());
                 if counts || !self.core.options.keeps(Omission::LeaseCheck) {
@@ -142,16 +142,20 @@ impl<S: RequestStore> Migration<S> {
         }
     }
 
-    fn plan(&self, snapshot: &Snapshot, user: &str, sampled: bool) -> ReadPlan {
+    /// A flag that has to be asked elsewhere is waited for only where it decides; elsewhere nobody
+    /// is warned of it.
+    async fn plan(&self, snapshot: &Snapshot, user: &str, sampled: bool) -> ReadPlan {
         let flag = snapshot.definition.read_flag.as_str();
         let facts = ReadFacts {
             stage: snapshot.stage,
             previous_open: snapshot.previous_open,
-            flag: self.core.flags.reads_new(flag, user),
+            flag: None,
             quarantined: !snapshot.quarantined.is_empty() && snapshot.quarantined.contains(user),
             sampled,
         };
-        let plan = read_plan(facts);
+        let answer = self.core.flags.reads_new(flag, user);
+        let flag_answer = if facts.flag_decides() { answer.wait().await } else { answer.at_once() };
+        let plan = read_plan(ReadFacts { flag: flag_answer, ..facts });
         if plan.flag_ignored {
             // Once for each epoch, not once for each read.
             let epoch = snapshot.epoch.get();

@@ -22,7 +22,7 @@ pub use control::{
 pub use error::{Failure, StoreError, StoreErrorKind};
 pub use fenced::{CommitError, EnterError, Entry, FencedStore};
 pub use lend::{Lent, Loan};
-pub use read_flag::ReadFlag;
+pub use read_flag::{FlagAnswer, ReadFlag};
 pub use reconcile::{
     Batch, BatchRequest, Chunk, ReconcileStore, Run, RunProgress, Segment, Verification,
 };

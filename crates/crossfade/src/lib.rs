@@ -48,5 +48,5 @@ pub use crossfade_flags::{self as flags, Context, Flags};
 #[cfg(feature = "postgres")]
 pub use crossfade_sql::PgConn;
 pub use crossfade_sql::{AnyPool, Conn, Database, Db, Engine, WrongEngine};
-pub use crossfade_store::{ReadFlag, StoreError, StoreErrorKind};
+pub use crossfade_store::{FlagAnswer, ReadFlag, StoreError, StoreErrorKind};
 pub use handle::{Crossfade, Migration, Tx, UnknownMigration};

@@ -11,7 +11,7 @@ fn answers_without_a_rule_set_are_the_defaults() {
     let flags = Flags::forced::<&str, bool>([]);
     assert!(!flags.is_enabled(FLAG, "u1"));
     assert!(flags.boolean(FLAG, &Context::user("u1"), true));
-    assert_eq!(flags.reads_new(FLAG, "u1"), None);
+    assert_eq!(flags.reads_new(FLAG, "u1").at_once(), None);
     assert_eq!(flags.evaluate(FLAG, &Context::user("u1")).error, Some(ErrorCode::NotReady));
     assert_eq!((flags.version(), flags.status().version()), (0, 0));
     assert!(flags.status().age().is_none());
@@ -23,7 +23,7 @@ fn the_read_flag_answers_none_only_where_nothing_can_be_said() {
     for (flag, expect) in
         [(FLAG, Some(true)), ("asleep", Some(false)), ("colour", None), ("nowhere", None)]
     {
-        assert_eq!(flags.reads_new(flag, "u1"), expect, "{flag}");
+        assert_eq!(flags.reads_new(flag, "u1").at_once(), expect, "{flag}");
         assert_eq!(flags.is_enabled(flag, "u1"), expect == Some(true), "{flag}");
     }
 }

@@ -10,7 +10,10 @@ fn forced_answers_win_and_are_taken_back() {
     let flags = Flags::from_document(&document(false)).unwrap();
     let check = |expect: [bool; 2]| {
         assert_eq!(["u1", "u2"].map(|user| flags.is_enabled(FLAG, user)), expect);
-        assert_eq!(["u1", "u2"].map(|user| flags.reads_new(FLAG, user)), expect.map(Some));
+        assert_eq!(
+            ["u1", "u2"].map(|user| flags.reads_new(FLAG, user).at_once()),
+            expect.map(Some)
+        );
     };
     check([false, false]);
     flags.force_for(FLAG, "u1", true);
@@ -87,7 +90,7 @@ fn a_forced_value_of_another_type_is_a_mismatch() {
     let details = flags.details(FLAG, &Context::user("u1"), true);
     assert_eq!((details.value, details.error), (true, Some(ErrorCode::TypeMismatch)));
     assert_eq!(flags.value(FLAG, &Context::user("u1"), String::new()), "yes");
-    assert_eq!(flags.reads_new(FLAG, "u1"), None);
+    assert_eq!(flags.reads_new(FLAG, "u1").at_once(), None);
 }
 
 #[test]
@@ -97,7 +100,7 @@ fn a_recording_holds_what_was_asked_while_it_lasted() {
     let recording = flags.record();
     let scoped = flags.scoped();
     scoped.force(FLAG, false);
-    let _ = flags.reads_new(FLAG, "u1");
+    let _ = flags.reads_new(FLAG, "u1").at_once();
     let _ = scoped.handle(FLAG).is_enabled(&Context::user("u2"));
     let _ = flags.value("nowhere", &Context::anonymous(), 3);
     let _ = flags.evaluate("colour", &Context::user("u4"));
