@@ -29,6 +29,8 @@ mod value;
 mod database;
 mod file;
 mod memory;
+#[cfg(feature = "openfeature")]
+mod openfeature;
 
 mod ask;
 mod follow;
@@ -69,6 +71,8 @@ pub use handle::Handle;
 pub use memory::MemorySource;
 #[cfg(any(feature = "http", feature = "flagd"))]
 pub use net::EndpointError;
+#[cfg(feature = "openfeature")]
+pub use openfeature::{FlagsProvider, OpenFeatureFlag, OpenFeatureOptions};
 pub use recording::{Evaluated, Recording};
 pub use signature::{KeyError, SignatureError, SigningKey, TrustedKeys};
 pub use status::{SourceStatus, State, Status};

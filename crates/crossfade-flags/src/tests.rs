@@ -9,6 +9,8 @@ mod flagd;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "openfeature")]
+mod openfeature;
 mod overrides;
 mod persist;
 mod signature;
