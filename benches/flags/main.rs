@@ -1,10 +1,11 @@
 //! What one evaluation of a flag costs: by key and by handle, in small and large rule sets, on one
 //! thread and on two; and what a reload costs. With the feature `peers` the same three flags in other
-//! libraries.
+//! libraries, with `openfeature` a remote read flag.
 
 mod document;
 #[cfg(feature = "peers")]
 mod peers;
+mod read_flag;
 
 use std::{
     hint::black_box,
@@ -128,7 +129,7 @@ fn reloads(criterion: &mut Criterion) {
 }
 
 #[cfg(not(feature = "peers"))]
-criterion_group!(benches, evaluations, threads, reloads);
+criterion_group!(benches, evaluations, read_flag::answers, threads, reloads);
 #[cfg(feature = "peers")]
-criterion_group!(benches, evaluations, threads, reloads, peers::evaluations);
+criterion_group!(benches, evaluations, read_flag::answers, threads, reloads, peers::evaluations);
 criterion_main!(benches);

@@ -15,6 +15,7 @@ mod flags;
 mod key_order;
 mod key_types;
 mod lost;
+mod openfeature;
 mod operators;
 mod protocol;
 mod quarantine;
