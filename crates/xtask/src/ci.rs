@@ -40,16 +40,23 @@ pub(crate) fn run() -> Result<ExitCode> {
 /// A step gets the workspace's folder.
 type Step = fn(&Path) -> Result<ExitCode>;
 
-const STEPS: [(&str, Step); 6] = [
+/// The facade with everything that it can do.
+const WHOLE: &str = "crossfade/flagd,crossfade/http,crossfade/openfeature";
+
+const STEPS: [(&str, Step); 7] = [
     ("fmt", |root| run_cargo(root, &["fmt", "--all", "--check"])),
     ("clippy", |root| {
         run_cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    }),
+    ("clippy, as an application builds it", |root| {
+        run_cargo(root, &["clippy", "--package", "crossfade", "--", "-D", "warnings"])
     }),
     ("layering", |_| layering::run()),
     ("tidy", |_| tidy::run()),
     ("doc", |root| {
         let mut command = workspace::cargo();
-        command.env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]);
+        command.env("RUSTDOCFLAGS", "-D warnings");
+        command.args(["doc", "--workspace", "--no-deps", "--features", WHOLE]);
         run_command(root, &mut command)
     }),
     ("test, as README.md says", |root| {
