@@ -25,7 +25,7 @@ fn users() -> Vec<String> {
     (0..1024).map(|n| format!("user-{n:08}")).collect()
 }
 
-fn context(user: &str) -> Context<'_> {
+pub(crate) fn context(user: &str) -> Context<'_> {
     Context::user(user).with("country", black_box("CH")).with("plan", black_box("pro"))
 }
 
@@ -34,7 +34,7 @@ fn limits() -> Limits {
 }
 
 /// A client, and the source by which its rule set is replaced.
-fn client(flags: usize) -> (Flags, MemorySource) {
+pub(crate) fn client(flags: usize) -> (Flags, MemorySource) {
     let source = MemorySource::new();
     let builder = Flags::builder().limits(limits()).memory(&source);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -1,37 +1,102 @@
 //! The three measured flags in other libraries, each as its documentation has an application ask.
 
-use std::{collections::HashMap, hint::black_box, sync::Arc};
+use std::{collections::HashMap, hint::black_box, sync::Arc, time::Instant};
 
 use criterion::Criterion;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
-use crate::document::{ROLLOUT, RULE, STATIC};
+use crate::{
+    client, context,
+    document::{ROLLOUT, RULE, STATIC},
+};
 
 const USER: &str = "user-00000017";
 const COUNTRIES: [&str; 3] = ["DE", "AT", "CH"];
 const FLAGS: [(&str, &str); 3] = [("static", STATIC), ("rollout", ROLLOUT), ("rule", RULE)];
 
-pub(crate) fn evaluations(criterion: &mut Criterion) {
-    yggdrasil(criterion);
-    eppo(criterion);
-    let runtime = tokio::runtime::Runtime::new().expect("the runtime starts");
-    let _entered = runtime.enter();
-    configcat(criterion);
-    launch_darkly(criterion);
-    flagd(criterion, &runtime);
+/// One library; `ask` answers for a key.
+struct Peer {
+    name: &'static str,
+    ask: Box<dyn Fn(&str) -> bool>,
+    /// How many questions it answers in about a millisecond.
+    questions: u32,
 }
 
-/// Measures one library; `ask` answers for a key.
-fn measure(criterion: &mut Criterion, name: &str, ask: impl Fn(&str) -> bool) {
-    assert!(ask(STATIC), "{name} does not know the static flag");
-    let mut group = criterion.benchmark_group(name);
-    for (kind, key) in FLAGS {
-        group.bench_function(kind, |bencher| bencher.iter(|| ask(black_box(key))));
+impl Peer {
+    fn new(name: &'static str, ask: impl Fn(&str) -> bool + 'static) -> Self {
+        assert!(ask(STATIC), "{name} does not know the static flag");
+        Self::sized(name, ask)
+    }
+
+    fn sized(name: &'static str, ask: impl Fn(&str) -> bool + 'static) -> Self {
+        let mut peer = Self { name, ask: Box::new(ask), questions: 1_000 };
+        let one = peer.time(RULE);
+        peer.questions = (1e6 / one).clamp(20.0, 20_000.0) as u32;
+        peer
+    }
+
+    /// Nanoseconds for one question.
+    fn time(&self, key: &str) -> f64 {
+        let begun = Instant::now();
+        for _ in 0..self.questions {
+            black_box((self.ask)(black_box(key)));
+        }
+        begun.elapsed().as_nanos() as f64 / f64::from(self.questions)
     }
 }
 
-fn yggdrasil(criterion: &mut Criterion) {
+pub(crate) fn evaluations(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("the runtime starts");
+    let _entered = runtime.enter();
+    let peers = [yggdrasil(), eppo(), configcat(), launch_darkly(), flagd(&runtime)];
+    in_turns(&peers);
+    for peer in &peers {
+        let mut group = criterion.benchmark_group(peer.name);
+        for (kind, key) in FLAGS {
+            group.bench_function(kind, |bencher| bencher.iter(|| (peer.ask)(black_box(key))));
+        }
+    }
+}
+
+/// All libraries in turns, so that a machine that gets slower meanwhile slows all of them: medians of
+/// their times as multiples of ours.
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn in_turns(peers: &[Peer]) {
+    const ROUNDS: usize = 200;
+    let (flags, _source) = client(10);
+    for (kind, key) in FLAGS {
+        let (flags, handle, context) = (flags.clone(), flags.handle(key), context(USER));
+        let also = context.clone();
+        let by_key = Peer::sized("by key", move |key| flags.boolean(key, &context, false));
+        let by_handle = Peer::sized("by handle", move |_| handle.is_enabled(&also));
+        for ours in [&by_key, &by_handle] {
+            let mut ratios = vec![Vec::new(); peers.len()];
+            let mut times = Vec::new();
+            for _ in 0..ROUNDS {
+                let own = ours.time(key);
+                times.push(own);
+                for (ratios, peer) in ratios.iter_mut().zip(peers) {
+                    ratios.push(peer.time(key) / own);
+                }
+            }
+            let own = median(&mut times);
+            let ratios = peers
+                .iter()
+                .zip(&mut ratios)
+                .map(|(peer, ratios)| format!("{} {:.2}", peer.name, median(ratios)));
+            let ratios = ratios.collect::<Vec<_>>().join(", ");
+            println!("in turns, {kind} {}: {own:.1} ns; multiples of it: {ratios}", ours.name);
+        }
+    }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn yggdrasil() -> Peer {
     let rollout = json!({ "rollout": "50", "stickiness": "userId", "groupId": "g" });
     let is_in = |name: &str, values: &[&str]| json!({ "contextName": name, "operator": "IN", "values": values, "inverted": false, "caseInsensitive": false });
     let feature = |name: &str, strategy: Value| json!({ "name": name, "type": "release", "enabled": true, "strategies": [strategy] });
@@ -57,10 +122,10 @@ fn yggdrasil(criterion: &mut Criterion) {
         remote_address: None,
         properties: Some(properties.map(|(name, value)| (name.into(), value.into())).into()),
     };
-    measure(criterion, "unleash-yggdrasil", |key| engine.is_enabled(key, &context, &None));
+    Peer::new("unleash-yggdrasil", move |key| engine.is_enabled(key, &context, &None))
 }
 
-fn eppo(criterion: &mut Criterion) {
+fn eppo() -> Peer {
     use eppo_core::{
         Configuration, SdkMetadata, Str, eval::get_assignment, ufc::UniversalFlagConfig,
     };
@@ -97,11 +162,11 @@ fn eppo(criterion: &mut Criterion) {
     let attributes: HashMap<_, _> =
         [("country".into(), "CH".into()), ("plan".into(), "pro".into())].into();
     let attributes = Arc::new(attributes);
-    measure(criterion, "eppo_core", |key| {
+    Peer::new("eppo_core", move |key| {
         let now = chrono::Utc::now();
         let answer = get_assignment(Some(&configuration), key, &user, &attributes, None, now);
         answer.ok().flatten().and_then(|answer| answer.value.as_boolean()).unwrap_or(false)
-    });
+    })
 }
 
 /// A configuration that was fetched before, and is never fetched again.
@@ -115,7 +180,7 @@ impl configcat::ConfigCache for Fetched {
     fn write(&self, _: &str, _: &str) {}
 }
 
-fn configcat(criterion: &mut Criterion) {
+fn configcat() -> Peer {
     let half = json!([{ "p": 50, "v": { "b": true } }, { "p": 50, "v": { "b": false } }]);
     let is_in = |name: &str, values: &[&str]| json!({ "u": { "a": name, "c": 0, "l": values } });
     let rule = json!([{ "c": [is_in("Country", &COUNTRIES), is_in("plan", &["pro"])], "p": half }]);
@@ -136,12 +201,12 @@ fn configcat(criterion: &mut Criterion) {
         .build()
         .expect("the client starts");
     let user = configcat::User::new(USER).country("CH").custom("plan", "pro");
-    measure(criterion, "configcat", |key| {
+    Peer::new("configcat", move |key| {
         client.get_value(key, false, Some(user.clone())).now_or_never().unwrap_or(false)
-    });
+    })
 }
 
-fn launch_darkly(criterion: &mut Criterion) {
+fn launch_darkly() -> Peer {
     use launchdarkly_server_sdk::{
         Client, ConfigBuilder, ContextBuilder, NullEventProcessorBuilder, TestData,
     };
@@ -178,12 +243,10 @@ fn launch_darkly(criterion: &mut Criterion) {
         .set_string("plan", "pro")
         .build()
         .expect("the context is good");
-    measure(criterion, "launchdarkly-server-sdk", |key| {
-        client.bool_variation(&context, key, false)
-    });
+    Peer::new("launchdarkly-server-sdk", move |key| client.bool_variation(&context, key, false))
 }
 
-fn flagd(criterion: &mut Criterion, runtime: &tokio::runtime::Runtime) {
+fn flagd(runtime: &tokio::runtime::Runtime) -> Peer {
     use open_feature::{EvaluationContext, provider::FeatureProvider};
     use open_feature_flagd::{FlagdOptions, FlagdProvider, ResolverType};
     let folder = tempfile::tempdir().expect("a folder");
@@ -199,8 +262,9 @@ fn flagd(criterion: &mut Criterion, runtime: &tokio::runtime::Runtime) {
         .with_targeting_key(USER)
         .with_custom_field("country", "CH")
         .with_custom_field("plan", "pro");
-    measure(criterion, "open-feature-flagd", |key| {
+    let runtime = runtime.handle().clone();
+    Peer::new("open-feature-flagd", move |key| {
         let answer = runtime.block_on(provider.resolve_bool_value(key, &context));
         answer.is_ok_and(|answer| answer.value)
-    });
+    })
 }

@@ -93,7 +93,7 @@ impl<'a> Context<'a> {
         self.unix_seconds
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn attribute(&self, name: &str) -> Option<Attribute<'a>> {
         let named = |attributes: &[(&'a str, Attribute<'a>)]| {
             let found = attributes.iter().rev().find(|(known, _)| same(known, name));

@@ -173,7 +173,7 @@ impl Expr {
     }
 
     /// The rule's text, where it can be had without making a value.
-    #[inline]
+    #[inline(always)]
     fn text<'a>(&'a self, env: &Env<'a>, scope: Scope<'_, 'a>) -> Option<&'a str> {
         match self {
             Self::Var(var) => var.text(env, scope),

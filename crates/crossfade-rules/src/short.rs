@@ -2,7 +2,7 @@
 //! system's comparison takes longer than to compare them.
 
 /// Whether two texts are the same.
-#[inline]
+#[inline(always)]
 pub(crate) fn same(left: &str, right: &str) -> bool {
     let (left, right) = (left.as_bytes(), right.as_bytes());
     if left.len() != right.len() {

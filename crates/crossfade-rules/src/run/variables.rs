@@ -10,7 +10,7 @@ use crate::{
 impl Var {
     /// The text that is read, where it can be had without making a value: most rules compare an
     /// attribute with a text.
-    #[inline]
+    #[inline(always)]
     pub(super) fn text<'a>(&self, env: &Env<'a>, scope: Scope<'_, 'a>) -> Option<&'a str> {
         match (&self.path, scope) {
             (VarPath::Attribute { name, rest }, Scope::Context) if rest.is_empty() => {
