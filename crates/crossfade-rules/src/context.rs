@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    short::same,
+    short::{Outline, Word, same},
     val::{self, Val},
 };
 
@@ -102,6 +102,17 @@ impl<'a> Context<'a> {
         named(&self.more)
             .or_else(|| named(&self.few[..self.filled]))
             .or_else(|| val::member(self.object?, name).map(Attribute::from))
+    }
+
+    /// The text of an attribute whose name is compared with again and again.
+    #[inline(always)]
+    pub(crate) fn text(&self, name: &Word) -> Option<&'a str> {
+        if !self.more.is_empty() || self.object.is_some() {
+            return self.attribute(name.as_str())?.as_text();
+        }
+        let named = |known: &str| name.is(known, Outline::of(known));
+        let few = self.few[..self.filled].iter().rev();
+        few.into_iter().find(|(known, _)| named(known))?.1.as_text()
     }
 
     /// Every attribute, those that win last.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::{fractional::Fractional, json::Json};
+use crate::{fractional::Fractional, json::Json, short::Word};
 
 /// A compiled targeting rule, or a part of one.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,8 @@ pub(crate) enum Expr {
         needle: Box<Expr>,
         texts: Box<[Box<str>]>,
     },
+    /// A comparison of an attribute with texts.
+    AttributeIn(Box<AttributeIn>),
     Cat(Box<[Expr]>),
     Substr(Box<[Expr]>),
     StartsWith(Box<[Expr; 2]>),
@@ -59,6 +61,15 @@ pub(crate) enum Expr {
     Reduce(Box<Reduce>),
     SemVer(Box<[Expr; 3]>),
     Fractional(Box<Fractional>),
+}
+
+/// Whether an attribute is one of some texts, the condition of most rules.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AttributeIn {
+    pub(crate) name: Word,
+    pub(crate) texts: Box<[Word]>,
+    /// The same condition for every case: asked where there is no such attribute, or it is no text.
+    pub(crate) general: Expr,
 }
 
 /// A `var`: what it reads, and what it answers where there is nothing.

@@ -9,10 +9,10 @@ use std::{cell::Cell, cmp::Ordering};
 
 use crate::{
     Context,
-    expr::{Expr, Order},
+    expr::{AttributeIn, Expr, Order},
     fractional::Seed,
     semver,
-    short::same,
+    short::{Outline, same},
     val::Val,
 };
 
@@ -133,8 +133,15 @@ impl Expr {
     /// Whether the rule's answer is truthy. Conditions ask only this, and need no value made.
     pub(crate) fn test<'a>(&'a self, env: &Env<'a>, scope: Scope<'_, 'a>) -> bool {
         match self {
-            Self::And(items) => !items.is_empty() && items.iter().all(|item| item.test(env, scope)),
+            Self::And(items) => {
+                let holds = |item: &'a Self| match item {
+                    Self::AttributeIn(condition) => condition.test(env, scope),
+                    _ => item.test(env, scope),
+                };
+                !items.is_empty() && items.iter().all(holds)
+            }
             Self::Or(items) => items.iter().any(|item| item.test(env, scope)),
+            Self::AttributeIn(condition) => condition.test(env, scope),
             Self::IsText { strict, value, text } => match value.text(env, scope) {
                 Some(value) => same(value, text),
                 None => value.is_text(*strict, text, env, scope),
@@ -202,6 +209,19 @@ impl Expr {
             Val::Text(needle) => texts.iter().any(|text| needle == **text),
             _ => false,
         }
+    }
+}
+
+impl AttributeIn {
+    #[inline(always)]
+    fn test<'a>(&'a self, env: &Env<'a>, scope: Scope<'_, 'a>) -> bool {
+        if let Scope::Context = scope
+            && let Some(text) = env.context.text(&self.name)
+        {
+            let outline = Outline::of(text);
+            return self.texts.iter().any(|word| word.is(text, outline));
+        }
+        self.general.test(env, scope)
     }
 }
 

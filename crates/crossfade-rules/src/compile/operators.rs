@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::{Compiler, as_list};
 use crate::{
-    expr::{Each, Expr, Operation, Order, Purpose, Reduce},
+    expr::{AttributeIn, Each, Expr, Operation, Order, Purpose, Reduce, VarPath},
     json::Json,
+    short::Word,
 };
 
 /// Every operator that a targeting rule can use, in order.
@@ -155,7 +156,8 @@ fn leading<const N: usize>(args: Vec<Expr>) -> [Expr; N] {
 fn equal(strict: bool, args: Vec<Expr>) -> Expr {
     match leading(args) {
         [value, Expr::Text(text)] | [Expr::Text(text), value] => {
-            Expr::IsText { strict, value: Box::new(value), text }
+            let texts = [Word::from(&*text)];
+            in_attribute(Expr::IsText { strict, value: Box::new(value), text }, texts.into())
         }
         sides => Expr::Equal { strict, sides: Box::new(sides) },
     }
@@ -164,11 +166,31 @@ fn equal(strict: bool, args: Vec<Expr>) -> Expr {
 fn within([needle, within]: [Expr; 2]) -> Expr {
     if let Expr::Json(list) = &within {
         let texts = list.as_array().and_then(|items| items.iter().map(Value::as_str).collect());
-        if let Some(texts) = texts.map(|texts: Vec<_>| texts.into_iter().map(Box::from)) {
-            return Expr::InTexts { needle: Box::new(needle), texts: texts.collect() };
+        let texts: Option<Vec<_>> = texts;
+        if let Some(texts) = texts {
+            let words = texts.iter().map(|text| Word::from(*text)).collect();
+            let texts = texts.into_iter().map(Box::from).collect();
+            return in_attribute(Expr::InTexts { needle: Box::new(needle), texts }, words);
         }
     }
     Expr::In(Box::new([needle, within]))
+}
+
+/// The condition in the form that an attribute of the context answers fastest, when it asks for one.
+fn in_attribute(general: Expr, texts: Box<[Word]>) -> Expr {
+    let (Expr::IsText { value: asked, .. } | Expr::InTexts { needle: asked, .. }) = &general else {
+        return general;
+    };
+    match &**asked {
+        Expr::Var(var) => match &var.path {
+            VarPath::Attribute { name, rest } if rest.is_empty() => {
+                let name = Word::from(&**name);
+                Expr::AttributeIn(Box::new(AttributeIn { name, texts, general }))
+            }
+            _ => general,
+        },
+        _ => general,
+    }
 }
 
 /// A comparison of at least two and at most so many items, each with the next.

@@ -99,7 +99,8 @@ impl<'a> Outcomes<'a> {
             | Expr::IsText { .. }
             | Expr::Ordered { .. }
             | Expr::In(_)
-            | Expr::InTexts { .. } => {
+            | Expr::InTexts { .. }
+            | Expr::AttributeIn(_) => {
                 let [met, otherwise] = [true, false].map(|met| Self::named(flag, &Expr::Bool(met)));
                 Self::choice(rule, met, otherwise, conditions)
             }
