@@ -1,7 +1,8 @@
 //! The changes an operator makes to a rule set, on the text of its document.
 //!
-//! Each function takes a document and returns a new one, pretty-printed, that [`RuleSet::parse`]
-//! accepts. Everything an edit does not name stays, in the order in which it stood.
+//! Each function takes a document and returns a new one that [`RuleSet::parse`] accepts: pretty-printed
+//! where that leaves it small enough, else without any spaces. Everything an edit does not name stays,
+//! in the order in which it stood.
 //!
 //! All edits of a percentage share one total weight and list the `true` variant first, so turning a
 //! flag up never takes a user back, and turning it down to an earlier percentage restores exactly the
@@ -154,7 +155,13 @@ fn rewrite(
 
 /// Prints the document, and makes sure that whoever loads it will accept it.
 fn printed(document: Map<String, Value>) -> Result<String, EditError> {
-    let text = format!("{:#}\n", Value::Object(document));
+    let document = Value::Object(document);
+    let mut text = format!("{document:#}\n");
+    // A large document without spaces would become too large with them, and a flag in it could not be
+    // turned off.
+    if text.len() > Limits::default().document_bytes() {
+        text = format!("{document}\n");
+    }
     RuleSet::parse(&text)?;
     Ok(text)
 }

@@ -148,3 +148,17 @@ fn an_edit_never_gives_a_document_that_would_be_refused() {
     let error = edit::ensure_boolean(&compact, "f").unwrap_err();
     assert!(matches!(error, EditError::Unparsable(_)), "{error}");
 }
+
+/// Spaces alone must not be what keeps an operator from turning a flag off.
+#[test]
+fn a_large_document_without_spaces_stays_small_enough() {
+    let flag = r#"{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"on"}"#;
+    let flags: Vec<_> = (0..8000).map(|n| format!("\"flag_{n}\":{flag}")).collect();
+    let large = format!("{{\"flags\":{{{}}}}}", flags.join(","));
+    let spacious = format!("{:#}", serde_json::from_str::<serde_json::Value>(&large).unwrap());
+    assert!(large.len() < crate::MAX_DOCUMENT_BYTES && spacious.len() > crate::MAX_DOCUMENT_BYTES);
+    let off = edit::set_off(&large, "flag_7").unwrap();
+    let turned = flag.replace("\"on\"}", "\"off\"}");
+    let expect = large.replace(&format!("\"flag_7\":{flag}"), &format!("\"flag_7\":{turned}"));
+    assert_eq!(off, format!("{expect}\n"));
+}
