@@ -84,7 +84,8 @@ impl Layer {
             .map_err(|source| FlagsError::Refused { origin: origin(), source: Arc::new(source) })?;
         let current = self.version();
         let version = match document.version.or_else(|| version(&next)) {
-            None => current + 1,
+            // A source may have named the highest number there is.
+            None => current.saturating_add(1),
             Some(offered) if offered < current => {
                 return Err(FlagsError::Older { origin: origin(), offered, current });
             }
@@ -129,7 +130,7 @@ impl Layers {
         let generation = self.generation;
         let snapshot = Arc::new(Snapshot { rules: rule_set, version, generation });
         layer.current = Some(Arc::clone(&snapshot));
-        self.version = if several { self.version + 1 } else { version };
+        self.version = if several { self.version.saturating_add(1) } else { version };
         self.merged = Some(if several { self.merge() } else { snapshot });
         Ok(Offer::Installed)
     }

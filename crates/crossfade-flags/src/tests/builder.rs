@@ -173,6 +173,26 @@ async fn a_document_may_say_which_version_it_is() {
     assert_eq!((flags.version(), flags.is_enabled(FLAG, "u1")), (9, false));
 }
 
+/// What counts on from the highest number must neither panic nor begin anew below zero.
+#[tokio::test]
+async fn the_highest_version_there_is_stays_the_highest() {
+    let [first, second] = [(); 2].map(|()| MemorySource::new());
+    let flags = Flags::builder().memory(&first).start().await;
+    let highest =
+        format!(r#"{{"metadata": {{"crossfade.version": {}}}, "flags": {{}}}}"#, i64::MAX);
+    first.set(&highest).unwrap();
+    first.set(&document(true)).unwrap();
+    assert_eq!((flags.version(), flags.is_enabled(FLAG, "u1")), (i64::MAX, true));
+
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept");
+    let builder = Flags::builder().memory(&first).persist_to(&kept);
+    drop(builder.start().await);
+    let flags = Flags::builder().memory(&first).memory(&second).persist_to(&kept).start().await;
+    second.set(&document(false)).unwrap();
+    assert_eq!((flags.version(), flags.is_enabled(FLAG, "u1")), (i64::MAX, true));
+}
+
 #[tokio::test]
 async fn another_fractional_is_refused_unless_asked_for() {
     let v3 = document(true).replacen('{', r#"{"metadata": {"crossfade.fractional": "v3"},"#, 1);
