@@ -194,7 +194,7 @@ impl Builder {
         // When the time is up, the client starts with what it has.
         let end = Instant::now().checked_add(self.first_sync);
         for look in looks {
-            // A source that panicked has no word to give, and is not waited for.
+            // A task that ended has no word to give, and is not waited for.
             let _ = match end {
                 Some(end) => timeout_at(end, look).await.is_ok(),
                 None => look.await.is_ok(),

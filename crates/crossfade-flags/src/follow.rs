@@ -1,7 +1,11 @@
 //! The task that follows one source, and the one that tells when a source went silent.
 
 use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{Arc, Weak},
+    task::Poll,
     time::Duration,
 };
 
@@ -45,8 +49,9 @@ impl Follower {
         let mut looked = Some(looked);
         let mut failures: u32 = 0;
         loop {
-            let answer = stop.or(self.source.next(self.most_bytes)).await;
-            let Some(answer) = answer else { return };
+            // Made inside, since a source may panic before there is a future.
+            let next = caught(async { self.source.next(self.most_bytes).await });
+            let Some(answer) = stop.or(next).await else { return };
             let Some(shared) = shared.upgrade() else { return };
             let mut wait = None;
             match answer {
@@ -91,6 +96,18 @@ impl Follower {
         let origin = Arc::clone(origin);
         shared.failed(self.layer, FlagsError::Unreadable { origin, source: error });
     }
+}
+
+/// The answer of a source; an error when it panicked, so that it is asked again as after any other.
+async fn caught(
+    next: impl Future<Output = Result<Option<Document>, SourceError>>,
+) -> Result<Option<Document>, SourceError> {
+    let mut next = pin!(next);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| next.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| Poll::Ready(Err(SourceError::new("the source panicked"))))
+    })
+    .await
 }
 
 /// Compiles a document: a small one at once, a large one on a thread that may block, so that it holds

@@ -1,6 +1,6 @@
 //! Several sources, and how a client starts, ages and ends.
 
-use std::{fs, time::Duration};
+use std::{fs, pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -119,6 +119,47 @@ async fn silence_makes_a_source_stale_until_it_is_heard_of() {
     teller.send(Err(SourceError::new("gone"))).unwrap();
     let status = until(&flags, |status| status.state() == State::Stale).await;
     assert!(matches!(status.last_error(), Some(FlagsError::Unreadable { .. })), "{status:?}");
+}
+
+/// A source that panics at first, also before it has a future to give.
+#[derive(Debug)]
+struct Clumsy(u32);
+
+impl RuleSource for Clumsy {
+    fn origin(&self) -> String {
+        "clumsy".to_owned()
+    }
+
+    fn next<'a, 'f>(
+        &'a mut self,
+        _: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Document>, SourceError>> + Send + 'f>>
+    where
+        'a: 'f,
+        Self: 'f,
+    {
+        self.0 += 1;
+        assert_ne!(self.0, 1, "before the future");
+        let time = self.0;
+        Box::pin(async move {
+            match time {
+                2 => panic!("inside of the future"),
+                3 => versioned(1, document(true)),
+                _ => std::future::pending().await,
+            }
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_is_asked_again() {
+    let flags = Flags::builder().source(Clumsy(0)).start().await;
+    let status = flags.status();
+    let error = status.last_error().expect("it is told");
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    assert_eq!(cause.as_deref(), Some("the source panicked"));
+    assert_eq!(within_deadline(flags.wait_for(1)).await, 1);
+    assert!(flags.is_enabled(FLAG, "u1"));
 }
 
 #[tokio::test(start_paused = true)]
