@@ -154,11 +154,11 @@ fn warn(origin: &str, version: i64, error: &FlagsError) {
 
 /// Tells those who wait on the status when a source has been silent for too long.
 pub(crate) async fn watch_age(shared: Weak<Shared>, mut stop: Stop) {
+    let Some(mut changes) = shared.upgrade().map(|shared| shared.status.subscribe()) else { return };
     let mut state = None;
     loop {
         let (now, next) = {
-            let Some(shared) = shared.upgrade() else { return };
-            let status = shared.status.borrow();
+            let status = changes.borrow_and_update();
             (status.state(), status.next_stale())
         };
         if state.replace(now) != Some(now) && now == State::Stale {
@@ -170,7 +170,14 @@ pub(crate) async fn watch_age(shared: Weak<Shared>, mut stop: Stop) {
         }
         // Strictly later, when the source is stale indeed.
         let next = next.map_or(Instant::now() + PAUSES[1], |next| next + Duration::from_millis(1));
-        if stop.or(sleep_until(next)).await.is_none() {
+        // A source that is heard of again may fall silent again before that.
+        let wait = async {
+            tokio::select! {
+                () = sleep_until(next) => true,
+                change = changes.changed() => change.is_ok(),
+            }
+        };
+        if stop.or(wait).await != Some(true) {
             return;
         }
     }

@@ -110,7 +110,7 @@ impl Shared {
             layers.retire(self.snapshot.swap(Some(snapshot)));
             self.generation.store(generation, Ordering::Release);
         }
-        self.status.send_if_modified(|status| {
+        self.note(|status| {
             let version = layers.version(layer);
             let installed = matches!(offered, Ok(Offer::Installed));
             if installed {
@@ -135,7 +135,7 @@ impl Shared {
     /// Notes that a source was asked and has nothing new. Its last refusal stays.
     pub(crate) fn heard_of(&self, layer: usize) {
         let refused = lock(&self.layers).is_refused(layer);
-        self.status.send_if_modified(|status| {
+        self.note(|status| {
             let Some(source) = status.source_mut(layer) else { return false };
             source.answered();
             !refused && source.confirmed()
@@ -146,6 +146,16 @@ impl Shared {
     pub(crate) fn failed(&self, layer: usize, error: FlagsError) {
         self.status.send_if_modified(|status| {
             status.source_mut(layer).map(|source| source.failed(error)).is_some()
+        });
+    }
+
+    /// Changes the status. Wakes those who wait on it when `change` says that there is news, and when
+    /// time had made it another state than it is now.
+    fn note(&self, change: impl FnOnce(&mut Status) -> bool) {
+        self.status.send_if_modified(|status| {
+            let before = status.state();
+            let news = change(status);
+            news || status.state() != before
         });
     }
 

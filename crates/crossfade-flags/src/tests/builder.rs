@@ -108,13 +108,12 @@ async fn silence_makes_a_source_stale_until_it_is_heard_of() {
     assert!(begun.elapsed() >= stale_after, "{:?}", begun.elapsed());
     assert!(flags.is_enabled(FLAG, "u1"));
 
+    // Who waits is told of both, however soon the one follows the other.
     teller.send(Ok(None)).unwrap();
-    within_deadline(async {
-        while flags.status().state() != State::Current {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(&flags, |status| status.state() == State::Current).await;
+    until(&flags, |status| status.state() == State::Stale).await;
+    teller.send(Ok(None)).unwrap();
+    until(&flags, |status| status.state() == State::Current).await;
     // Trouble is no word from the source.
     teller.send(Err(SourceError::new("gone"))).unwrap();
     let status = until(&flags, |status| status.state() == State::Stale).await;
