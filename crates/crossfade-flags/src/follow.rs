@@ -164,7 +164,7 @@ pub(crate) async fn watch_age(shared: Weak<Shared>, mut stop: Stop) {
         if state.replace(now) != Some(now) && now == State::Stale {
             let Some(shared) = shared.upgrade() else { return };
             tracing::warn!(
-                "a source of flags has been silent for too long; its last rule set stays"
+                "a source of flags is silent; its last rule set, if there was one, stays"
             );
             shared.status.send_modify(|_| {});
         }

@@ -37,8 +37,8 @@ pub enum State {
     Persisted,
     /// Every source has answered, and did so lately.
     Current,
-    /// A source could not be asked for longer than [`Builder::stale_after`]. The last good rule set
-    /// is in use.
+    /// A source could not be asked for longer than [`Builder::stale_after`], or never since the start
+    /// while others could. The last good rule set of each is in use.
     ///
     /// [`Builder::stale_after`]: crate::Builder::stale_after
     Stale,
@@ -63,8 +63,10 @@ impl Status {
     /// What the answers rest on at present.
     #[must_use]
     pub fn state(&self) -> State {
-        let stale = |source: &SourceStatus| source.silence() > self.stale_after;
-        if self.version == 0 {
+        let stale = |source: &SourceStatus| {
+            source.silence() > self.stale_after || source.is_missing()
+        };
+        if self.loaded.is_none() {
             State::Defaults
         } else if self.sources.iter().any(stale) {
             State::Stale
@@ -175,6 +177,11 @@ impl SourceStatus {
     /// For how long the source could not be asked, counted from the start when it never could.
     fn silence(&self) -> Duration {
         if self.followed { self.contact.elapsed() } else { Duration::ZERO }
+    }
+
+    /// Whether nothing is known of its rule set, not even from the disk.
+    fn is_missing(&self) -> bool {
+        self.followed && !self.answered && !self.kept
     }
 
     pub(crate) fn took(&mut self, version: i64, kept: bool) {

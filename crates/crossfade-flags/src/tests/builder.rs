@@ -80,9 +80,12 @@ async fn one_source_that_is_down_does_not_hold_up_the_other() {
     let status = flags.status();
     assert!(matches!(status.last_error(), Some(FlagsError::Unreadable { .. })), "{status:?}");
     assert!(status.sources()[0].last_contact().is_none());
+    // Nobody knows what that source would say.
+    assert_eq!(status.state(), State::Stale);
 
     fs::write(folder.path().join("missing.json"), document(false)).unwrap();
-    until(&flags, |status| status.sources()[0].version() == 1).await;
+    let status = until(&flags, |status| status.sources()[0].version() == 1).await;
+    assert_eq!(status.state(), State::Current);
     assert!(!flags.is_enabled(FLAG, "u1"));
 }
 
@@ -94,6 +97,18 @@ async fn a_start_waits_no_longer_than_it_may() {
     teller.send(versioned(4, document(true))).unwrap();
     let status = until(&flags, |status| status.version() == 4).await;
     assert_eq!(status.state(), State::Current);
+}
+
+/// A source may count from 0.
+#[tokio::test]
+async fn a_rule_set_at_version_0_is_one() {
+    let (teller, told) = Told::new();
+    teller.send(versioned(0, document(true))).unwrap();
+    let flags = Flags::builder().source(told).start().await;
+    assert_eq!((flags.version(), flags.is_enabled(FLAG, "u1")), (0, true));
+    assert_eq!(flags.status().state(), State::Current);
+    teller.send(versioned(1, document(false))).unwrap();
+    within_deadline(flags.wait_for(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
