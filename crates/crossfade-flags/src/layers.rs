@@ -38,8 +38,8 @@ pub(crate) struct Layer {
     keys: Option<TrustedKeys>,
     /// The text of the rule set in use, as it was handed out.
     text: Option<Arc<str>>,
-    /// What was refused last.
-    refused: Option<Document>,
+    /// What was refused last, and why.
+    refused: Option<(Document, FlagsError)>,
     current: Option<Arc<Snapshot>>,
 }
 
@@ -118,12 +118,12 @@ impl Layers {
             layer.refused = None;
             return Ok(Offer::Unchanged);
         }
-        if layer.refused.as_ref() == Some(document) {
+        if layer.refused.as_ref().is_some_and(|(refused, _)| refused == document) {
             return Ok(Offer::RefusedBefore);
         }
         let (rule_set, version) = layer
             .admit(document, &rules)
-            .inspect_err(|_| layer.refused = Some(document.clone()))?;
+            .inspect_err(|error| layer.refused = Some((document.clone(), error.clone())))?;
         layer.refused = None;
         layer.text = Some(document.text.as_str().into());
         self.generation = self.generation.wrapping_add(1);
@@ -160,9 +160,17 @@ impl Layers {
         self.layers.iter().map(|layer| Arc::clone(&layer.origin)).collect()
     }
 
-    /// Whether the newest document of a source is not in use.
-    pub(crate) fn is_refused(&self, layer: usize) -> bool {
-        self.layers.get(layer).is_some_and(|layer| layer.refused.is_some())
+    /// Why the newest document of a source is not in use; `None` when it is.
+    pub(crate) fn refusal(&self, layer: usize) -> Option<FlagsError> {
+        let (_, error) = self.layers.get(layer)?.refused.as_ref()?;
+        Some(error.clone())
+    }
+
+    /// Forgets what was refused, which the source itself did not hand out.
+    pub(crate) fn forget_refusal(&mut self, layer: usize) {
+        if let Some(layer) = self.layers.get_mut(layer) {
+            layer.refused = None;
+        }
     }
 
     /// Holds the snapshot that was in use until the next one comes, so that it is freed here rather

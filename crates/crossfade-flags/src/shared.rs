@@ -86,7 +86,11 @@ impl Shared {
     ///
     /// Why it is not in use.
     pub(crate) fn restore(&self, layer: usize, document: &Document) -> Result<Offer, FlagsError> {
-        self.install(layer, document, true)
+        let restored = self.install(layer, document, true);
+        if restored.is_err() {
+            lock(&self.layers).forget_refusal(layer);
+        }
+        restored
     }
 
     /// Whether rule sets are written to disk.
@@ -123,7 +127,7 @@ impl Shared {
             match &offered {
                 Ok(Offer::Installed) => source.took(version, kept),
                 Ok(Offer::Unchanged) => return source.confirmed(),
-                Ok(Offer::RefusedBefore) => return false,
+                Ok(Offer::RefusedBefore) => return source.refused_still(layers.refusal(layer)),
                 Err(error) if !kept => source.failed(error.clone()),
                 Err(_) => {}
             }
@@ -132,13 +136,16 @@ impl Shared {
         offered
     }
 
-    /// Notes that a source was asked and has nothing new. Its last refusal stays.
+    /// Notes that a source was asked and has nothing new. What was refused last still is.
     pub(crate) fn heard_of(&self, layer: usize) {
-        let refused = lock(&self.layers).is_refused(layer);
+        let refusal = lock(&self.layers).refusal(layer);
         self.note(|status| {
             let Some(source) = status.source_mut(layer) else { return false };
             source.answered();
-            !refused && source.confirmed()
+            match refusal {
+                None => source.confirmed(),
+                refusal => source.refused_still(refusal),
+            }
         });
     }
 

@@ -200,6 +200,16 @@ impl SourceStatus {
         self.last_error = Some(error);
     }
 
+    /// Notes that the source is well and its newest document is refused, as it was before trouble with
+    /// the source; answers whether there was any.
+    pub(crate) fn refused_still(&mut self, why: Option<FlagsError>) -> bool {
+        let trouble = matches!(self.last_error, None | Some(FlagsError::Unreadable { .. }));
+        if trouble {
+            self.last_error = why;
+        }
+        trouble
+    }
+
     /// Notes that what is in use is the newest; answers whether that was not known.
     pub(crate) fn confirmed(&mut self) -> bool {
         let trouble = self.last_error.take().is_some();

@@ -5,9 +5,10 @@ use std::{fs, pin::Pin, time::Duration};
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use super::{FLAG, document, ended, until, within_deadline};
+use super::{BAD, FLAG, document, ended, until, within_deadline};
 use crate::{
     Document, FileSource, Flags, FlagsError, Limits, MemorySource, RuleSource, SourceError, State,
+    Status,
 };
 
 /// A source that says what the test tells it to.
@@ -207,6 +208,29 @@ async fn a_version_never_goes_back_and_never_changes_its_content() {
     // So is one that was refused before.
     teller.send(versioned(7, document(true))).unwrap();
     within_deadline(flags.wait_for(7)).await;
+}
+
+/// A source that can be read again has the trouble that it had before.
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_is_told_again_behind_other_trouble() {
+    let (teller, told) = Told::new();
+    teller.send(versioned(1, document(true))).unwrap();
+    let flags = Flags::builder().source(told).start().await;
+    let refused =
+        |status: &Status| matches!(status.last_error(), Some(FlagsError::Refused { .. }));
+    let unreadable =
+        |status: &Status| matches!(status.last_error(), Some(FlagsError::Unreadable { .. }));
+    teller.send(versioned(2, BAD.to_owned())).unwrap();
+    until(&flags, refused).await;
+    for again in [Ok(None), versioned(2, BAD.to_owned())] {
+        teller.send(Err(SourceError::new("gone"))).unwrap();
+        until(&flags, unreadable).await;
+        teller.send(again).unwrap();
+        until(&flags, refused).await;
+    }
+    teller.send(versioned(3, document(false))).unwrap();
+    let status = until(&flags, |status| status.version() == 3).await;
+    assert!(status.last_error().is_none());
 }
 
 #[tokio::test]
