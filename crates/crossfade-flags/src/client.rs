@@ -244,12 +244,15 @@ impl Flags {
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped.
-    pub async fn wait_until(&self, condition: impl FnMut(&Status) -> bool) -> Status {
-        let mut status = self.shared.status.subscribe();
-        match status.wait_for(condition).await {
-            Ok(status) => status.clone(),
+    pub async fn wait_until(&self, mut condition: impl FnMut(&Status) -> bool) -> Status {
+        let mut changes = self.shared.status.subscribe();
+        loop {
+            // A copy, so that no lock is held while foreign code runs.
+            let status = changes.borrow_and_update().clone();
             // The sender lives in `self`, so it cannot have gone.
-            Err(_) => self.status(),
+            if condition(&status) || changes.changed().await.is_err() {
+                return status;
+            }
         }
     }
 

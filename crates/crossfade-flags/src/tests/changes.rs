@@ -57,3 +57,23 @@ async fn changes_end_with_the_client() {
     drop(flags);
     assert_eq!(within_deadline(waiting).await.unwrap(), None);
 }
+
+/// The condition is foreign code: it may wait for somebody who changes the status.
+#[tokio::test]
+async fn no_lock_is_held_while_a_condition_is_asked() {
+    let source = MemorySource::new();
+    source.set(&document(&[("a", "on")])).unwrap();
+    let flags = Flags::builder().memory(&source).start().await;
+    let mut news = Some(document(&[("a", "off")]));
+    let (told, telling) = std::sync::mpsc::channel();
+    let condition = |status: &crate::Status| {
+        if let Some(news) = news.take() {
+            let (source, told) = (source.clone(), told.clone());
+            std::thread::spawn(move || told.send(source.set(&news)));
+            let set = telling.recv_timeout(std::time::Duration::from_secs(20));
+            assert!(set.is_ok_and(|set| set.is_ok()), "it waits for the condition");
+        }
+        status.version() == 2
+    };
+    assert_eq!(within_deadline(flags.wait_until(condition)).await.version(), 2);
+}
