@@ -217,18 +217,19 @@ fn envelope(keys: &Option<TrustedKeys>, limits: &Limits) -> usize {
 fn restore(shared: &Shared, archive: Result<Option<Archive>, PersistError>, path: &Path) {
     let restored = archive.map(|archive| archive.map(|archive| archive.documents));
     let restored = restored.and_then(|documents| {
-        let mut documents = documents.unwrap_or_default();
-        for (layer, origin) in shared.origins().into_iter().enumerate() {
-            let Some(place) = documents.iter().position(|(kept, _)| **kept == *origin) else {
-                continue;
-            };
-            let (_, document) = documents.swap_remove(place);
-            shared.restore(layer, &document).map_err(|error| PersistError::Refused {
+        let documents = documents.unwrap_or_default();
+        let mut outcome = Ok(());
+        for (layer, name) in shared.names().into_iter().enumerate() {
+            let kept = documents.iter().find(|(kept, _)| *kept == name);
+            let Some((_, document)) = kept else { continue };
+            // One that is refused does not take the others along.
+            let restored = shared.restore(layer, document).map(drop);
+            outcome = outcome.and(restored.map_err(|error| PersistError::Refused {
                 path: path.to_owned(),
                 source: Box::new(error),
-            })?;
+            }));
         }
-        Ok(())
+        outcome
     });
     if let Err(error) = &restored {
         tracing::warn!(error = error as &dyn std::error::Error, "starting without what was kept");

@@ -53,10 +53,18 @@ pub(crate) enum Offer {
     RefusedBefore,
 }
 
+/// By what a source is known again after a restart.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Name {
+    pub(crate) origin: Arc<str>,
+    /// Its place among the sources with the same origin, as two databases have.
+    pub(crate) place: usize,
+}
+
 /// One source's document in use, for keeping.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
-    pub(crate) origin: Arc<str>,
+    pub(crate) name: Name,
     pub(crate) version: i64,
     pub(crate) text: Arc<str>,
 }
@@ -155,9 +163,14 @@ impl Layers {
         self.layers.get(layer).map_or(0, Layer::version)
     }
 
-    /// Where the rule sets come from.
-    pub(crate) fn origins(&self) -> Vec<Arc<str>> {
-        self.layers.iter().map(|layer| Arc::clone(&layer.origin)).collect()
+    /// How each source is known on disk.
+    pub(crate) fn names(&self) -> Vec<Name> {
+        let named = |(index, layer): (usize, &Layer)| {
+            let same = |other: &&Layer| other.origin == layer.origin;
+            let place = self.layers.iter().take(index).filter(same).count();
+            Name { origin: Arc::clone(&layer.origin), place }
+        };
+        self.layers.iter().enumerate().map(named).collect()
     }
 
     /// Why the newest document of a source is not in use; `None` when it is.
@@ -181,9 +194,9 @@ impl Layers {
 
     /// The documents in use, and the version that results.
     pub(crate) fn documents(&self) -> (i64, Vec<Kept>) {
-        let kept = self.layers.iter().filter_map(|layer| {
+        let kept = self.layers.iter().zip(self.names()).filter_map(|(layer, name)| {
             let text = Arc::clone(layer.text.as_ref()?);
-            Some(Kept { origin: Arc::clone(&layer.origin), version: layer.version(), text })
+            Some(Kept { name, version: layer.version(), text })
         });
         (self.version, kept.collect())
     }

@@ -14,7 +14,10 @@ use std::{
 use crossfade_store::Document;
 use serde_json::{Value, json};
 
-use crate::{PersistError, layers::Kept};
+use crate::{
+    PersistError,
+    layers::{Kept, Name},
+};
 
 /// What the first line says the file is.
 const FORMAT: &str = "crossfade rule sets, 1";
@@ -40,7 +43,7 @@ pub(crate) struct Archive {
     /// The version that resulted from all documents.
     pub(crate) version: i64,
     /// Each source with its document.
-    pub(crate) documents: Vec<(String, Document)>,
+    pub(crate) documents: Vec<(Name, Document)>,
 }
 
 impl Keeper {
@@ -89,7 +92,13 @@ impl Keeper {
 
 fn write(path: &Path, version: i64, documents: &[Kept]) -> io::Result<()> {
     let sources = documents.iter().map(|kept| {
-        json!({ "origin": &*kept.origin, "version": kept.version, "bytes": kept.text.len() })
+        let Name { origin, place } = &kept.name;
+        json!({
+            "origin": &**origin,
+            "place": place,
+            "version": kept.version,
+            "bytes": kept.text.len(),
+        })
     });
     let sources: Vec<_> = sources.collect();
     let header = json!({ "format": FORMAT, "version": version, "sources": sources });
@@ -135,7 +144,10 @@ fn parse(text: &str) -> Result<Archive, &'static str> {
         let (text, after) = split.ok_or("it ends too early")?;
         rest = after;
         let document = Document::new(text).at_version(source["version"].as_i64());
-        documents.push((origin.to_owned(), document));
+        // Files of earlier versions name no place.
+        let place = source["place"].as_u64().and_then(|place| usize::try_from(place).ok());
+        let name = Name { origin: origin.into(), place: place.unwrap_or_default() };
+        documents.push((name, document));
     }
     if rest.is_empty() {
         Ok(Archive { version, documents })

@@ -12,7 +12,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     FlagsError, Status,
-    layers::{Layers, Offer},
+    layers::{Layers, Name, Offer},
     persist::Keeper,
     unanswered::Unanswered,
 };
@@ -98,9 +98,9 @@ impl Shared {
         self.keeper.is_some()
     }
 
-    /// Where the rule sets come from, the source that wins first.
-    pub(crate) fn origins(&self) -> Vec<Arc<str>> {
-        lock(&self.layers).origins()
+    /// How each source is known on disk, the source that wins first.
+    pub(crate) fn names(&self) -> Vec<Name> {
+        lock(&self.layers).names()
     }
 
     fn install(&self, layer: usize, document: &Document, kept: bool) -> Result<Offer, FlagsError> {

@@ -95,6 +95,49 @@ async fn several_sources_are_kept_each_for_itself() {
     assert_eq!(flags.status().state(), State::Persisted);
 }
 
+/// As two databases have, or two memories.
+#[tokio::test]
+async fn sources_of_the_same_origin_are_not_mixed_up() {
+    let bench = Bench::new();
+    let start = async |sources: &[MemorySource; 3]| {
+        let builder = Flags::builder().persist_to(bench.path("kept"));
+        sources.iter().fold(builder, |builder, source| builder.memory(source)).start().await
+    };
+    let sources = [(); 3].map(|()| MemorySource::new());
+    let flags = start(&sources).await;
+    sources[1].set(&document(true)).unwrap();
+    sources[2].set(&document(false)).unwrap();
+    let versions = |flags: &Flags| {
+        let status = flags.status();
+        status.sources().iter().map(crate::SourceStatus::version).collect::<Vec<_>>()
+    };
+    assert_eq!(versions(&flags), [0, 1, 1]);
+    drop(flags);
+    let flags = start(&[(); 3].map(|()| MemorySource::new())).await;
+    assert_eq!((versions(&flags), flags.is_enabled(FLAG, "u1")), (vec![0, 1, 1], true));
+}
+
+/// A source whose key was replaced, say.
+#[tokio::test]
+async fn one_that_is_refused_does_not_take_the_others_along() {
+    let bench = Bench::new();
+    let memory = MemorySource::new();
+    memory.set(&document(true)).unwrap();
+    fs::write(bench.path("flags.json"), r#"{"flags": {}}"#).unwrap();
+    let source = || FileSource::new(bench.path("flags.json"));
+    let builder = Flags::builder().source(source()).memory(&memory);
+    drop(builder.persist_to(bench.path("kept")).start().await);
+
+    fs::remove_file(bench.path("flags.json")).unwrap();
+    let signed = Flags::builder().signed_source(source(), TrustedKeys::new());
+    let builder = signed.memory(&MemorySource::new()).persist_to(bench.path("kept"));
+    let flags = builder.start().await;
+    assert!(flags.is_enabled(FLAG, "u1"));
+    let status = flags.status();
+    let error = status.persistence_error();
+    assert!(matches!(error, Some(PersistError::Refused { .. })), "{error:?}");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn what_is_kept_is_for_its_owner_only_and_leaves_no_drafts() {
