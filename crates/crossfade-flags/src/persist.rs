@@ -102,17 +102,19 @@ fn write(path: &Path, version: i64, documents: &[Kept]) -> io::Result<()> {
     });
     let sources: Vec<_> = sources.collect();
     let header = json!({ "format": FORMAT, "version": version, "sources": sources });
+    // Another client may write the same file at once, in a container even by the same process number.
     let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}", std::process::id()));
+    draft.push(format!(".{:016x}", rand::random::<u64>()));
     let draft = PathBuf::from(draft);
-    let written = create(&draft).and_then(|mut file| {
+    let mut file = create(&draft)?;
+    let written = (|| {
         writeln!(file, "{header}")?;
         for kept in documents {
             file.write_all(kept.text.as_bytes())?;
         }
         file.sync_all()?;
         fs::rename(&draft, path)
-    });
+    })();
     if written.is_err() {
         // There may be no draft; what matters is the error at hand.
         let _ = fs::remove_file(&draft);
@@ -122,7 +124,8 @@ fn write(path: &Path, version: i64, documents: &[Kept]) -> io::Result<()> {
 
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    // Never what somebody else has put there, such as a link to another file.
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)

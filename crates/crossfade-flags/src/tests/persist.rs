@@ -156,6 +156,44 @@ async fn what_is_kept_is_for_its_owner_only_and_leaves_no_drafts() {
     assert_eq!(names, ["flags.json", "kept"]);
 }
 
+/// Who can write into the folder must not choose what is written to.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_that_lies_in_wait_is_not_followed() {
+    let bench = Bench::new();
+    fs::write(bench.path("flags.json"), document(true)).unwrap();
+    fs::write(bench.path("victim"), "precious").unwrap();
+    let draft = bench.path(&format!("kept.{}", std::process::id()));
+    std::os::unix::fs::symlink(bench.path("victim"), draft).unwrap();
+    bench.start().await.shut_down().await;
+    assert_eq!(fs::read_to_string(bench.path("victim")).unwrap_or_default(), "precious");
+    assert!(fs::symlink_metadata(bench.path("kept")).unwrap().is_file());
+}
+
+/// Two clients that keep their rule sets in the same file, as two processes of a container do.
+#[tokio::test]
+async fn two_writers_never_leave_half_of_each() {
+    let bench = Bench::new();
+    let start = async |source: &MemorySource| {
+        Flags::builder().memory(source).persist_to(bench.path("kept")).start().await
+    };
+    let sources = [(); 2].map(|()| MemorySource::new());
+    let [first, second] = [start(&sources[0]).await, start(&sources[1]).await];
+    std::thread::scope(|scope| {
+        for (flags, source) in [(&first, &sources[0]), (&second, &sources[1])] {
+            scope.spawn(move || {
+                for round in 0..100 {
+                    source.set(&document(round % 2 == 0)).unwrap();
+                    let status = flags.status();
+                    assert!(status.persistence_error().is_none(), "{status:?}");
+                }
+            });
+        }
+    });
+    let flags = start(&MemorySource::new()).await;
+    assert_eq!((flags.version(), flags.is_enabled(FLAG, "u1")), (100, false));
+}
+
 /// Each of these is what was kept, with one thing wrong.
 #[tokio::test]
 async fn damage_is_told_and_starts_without() {
