@@ -2,11 +2,12 @@
 
 use std::{
     ffi::OsStr,
-    fs::File,
+    fmt,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -28,9 +29,9 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// A file that is loaded again whenever its content changes.
 ///
 /// Its folder is watched, so that an editor's rename and a swapped symbolic link (as Kubernetes does
-/// for mounted maps) are seen at once; besides, the content is compared every 2 s. A file that is
-/// written in place is read once it is whole.
-#[derive(Debug)]
+/// for mounted maps) are seen at once; besides, the content is compared every 2 s, and a folder that
+/// has been replaced is watched in the place of the old one. A file that is written in place is read
+/// once it is whole.
 pub struct FileSource {
     path: PathBuf,
     /// What was handed out last.
@@ -43,6 +44,7 @@ pub struct FileSource {
 #[derive(Debug)]
 struct Watch {
     changed: Arc<Notify>,
+    folder: Option<Folder>,
     /// Watches until it is dropped; `None` when the system has no watch to give.
     _watcher: Option<RecommendedWatcher>,
 }
@@ -59,6 +61,55 @@ impl FileSource {
         let text = read(&self.path, most_bytes).await?;
         Ok((self.seen.as_ref() != Some(&text)).then_some(text))
     }
+
+    /// Watches the folder, unless it is watched already. A watch stays with a folder that was deleted
+    /// or renamed, and is of no use any more when another has taken its place.
+    async fn watch(&mut self) -> Result<(), SourceError> {
+        let path = self.path.clone();
+        let watched = self.watch.as_ref().map(|watch| watch.folder);
+        // A file system over a network may keep the thread waiting.
+        let renewed = tokio::task::spawn_blocking(move || {
+            let found = Folder::of(&path);
+            (watched != Some(found)).then(|| Watch::of(&path, found))
+        });
+        let renewed = renewed
+            .await
+            .map_err(|error| SourceError::new("failed to watch the file").caused_by(error))?;
+        if let Some(watch) = renewed {
+            self.watch = Some(watch);
+        }
+        Ok(())
+    }
+}
+
+/// Which folder it is, behind all symbolic links.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Folder {
+    /// Device and number, where the system has them.
+    place: Option<(u64, u64)>,
+    /// When it was made: numbers are used again.
+    made: Option<SystemTime>,
+}
+
+impl Folder {
+    /// `None` where there is none.
+    fn of(path: &Path) -> Option<Self> {
+        let found = fs::metadata(folder(path)).ok().filter(fs::Metadata::is_dir)?;
+        #[cfg(unix)]
+        let place = {
+            use std::os::unix::fs::MetadataExt;
+            Some((found.dev(), found.ino()))
+        };
+        #[cfg(not(unix))]
+        let place = None;
+        Some(Self { place, made: found.created().ok() })
+    }
+}
+
+impl fmt::Debug for FileSource {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("FileSource").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 #[async_trait]
@@ -68,23 +119,19 @@ impl RuleSource for FileSource {
     }
 
     async fn next(&mut self, most_bytes: usize) -> Result<Option<Document>, SourceError> {
-        // Watching begins before the first read, so that no change falls in between.
-        let watch = self.watch.get_or_insert_with(|| Watch::of(&self.path));
-        let changed = Arc::clone(&watch.changed);
-        if self.asked {
+        if let Some(watch) = self.watch.as_ref().filter(|_| self.asked) {
             tokio::select! {
-                () = changed.notified() => {}
+                () = watch.changed.notified() => {}
                 () = sleep(POLL_INTERVAL) => {}
             }
         }
-        // A folder that is gone takes its watch along.
-        if !folder(&self.path).is_dir() {
-            self.watch = None;
-        }
+        // Watching begins before the read, so that no change falls in between.
+        self.watch().await?;
         let mut news = self.look(most_bytes).await?;
-        if news.as_deref().is_some_and(is_cut_short) {
+        if let Some(watch) = self.watch.as_ref().filter(|_| news.as_deref().is_some_and(is_cut_short))
+        {
             tokio::select! {
-                () = changed.notified() => changed.notify_one(),
+                () = watch.changed.notified() => watch.changed.notify_one(),
                 () = sleep(SETTLE) => {}
             }
             news = self.look(most_bytes).await?;
@@ -126,11 +173,15 @@ fn folder(path: &Path) -> &Path {
 }
 
 impl Watch {
-    /// Watches the folder of the file; warns when the system has no watch to give.
-    fn of(path: &Path) -> Self {
+    /// Watches this folder of the file; warns when the system has no watch to give.
+    fn of(path: &Path, found: Option<Folder>) -> Self {
         let changed = Arc::new(Notify::new());
         let name = path.file_name().map(OsStr::to_owned).unwrap_or_default();
         let told = Arc::clone(&changed);
+        if found.is_none() {
+            // What keeps the file from being read says it.
+            return Self { changed, folder: None, _watcher: None };
+        }
         let started = notify::recommended_watcher(move |event: notify::Result<Event>| {
             if event.map_or(true, |event| concerns(&event, &name)) {
                 told.notify_one();
@@ -144,7 +195,7 @@ impl Watch {
             let seconds = POLL_INTERVAL.as_secs();
             tracing::warn!(file = %path.display(), %error, seconds, "the flag file is only polled");
         });
-        Self { changed, _watcher: watcher.ok() }
+        Self { changed, folder: found, _watcher: watcher.ok() }
     }
 }
 
@@ -194,9 +245,47 @@ mod tests {
     async fn a_rename_is_seen_by_the_watch() {
         let folder = tempfile::tempdir().unwrap();
         let [path, draft] = ["flags.json", "draft"].map(|name| folder.path().join(name));
-        let watch = Watch::of(&path);
+        let watch = Watch::of(&path, Folder::of(&path));
         std::fs::write(&draft, "{}").unwrap();
         std::fs::rename(&draft, &path).unwrap();
         tokio::time::timeout(Duration::from_secs(20), watch.changed.notified()).await.unwrap();
+    }
+
+    /// The old folder's watch tells nothing of the new one.
+    #[tokio::test]
+    async fn a_folder_that_was_replaced_is_watched_again() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("now");
+        let path = folder.join("flags.json");
+        fs::create_dir(&folder).unwrap();
+        fs::write(&path, "{}").unwrap();
+        let mut source = FileSource::new(&path);
+        assert!(source.next(100).await.unwrap().is_some());
+        // Its number may be used again at once.
+        fs::remove_dir_all(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::write(&path, "[]").unwrap();
+        let seen = tokio::time::timeout(Duration::from_secs(20), source.next(100)).await;
+        assert_eq!(seen.unwrap().unwrap(), Some(Document::new("[]")));
+
+        let watch = source.watch.as_ref().unwrap();
+        fs::write(&path, "[1]").unwrap();
+        tokio::time::timeout(Duration::from_secs(20), watch.changed.notified()).await.unwrap();
+    }
+
+    /// Each try would warn that there is nothing to watch.
+    #[tokio::test]
+    async fn a_folder_that_is_missing_is_not_watched_in_vain() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("later").join("flags.json");
+        let mut source = FileSource::new(&path);
+        for _ in 0..2 {
+            assert!(source.next(100).await.is_err());
+            assert!(source.watch.as_ref().is_some_and(|watch| watch.folder.is_none()));
+        }
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        fs::write(&path, "{}").unwrap();
+        assert!(source.next(100).await.unwrap().is_some());
+        assert!(source.watch.as_ref().is_some_and(|watch| watch._watcher.is_some()));
     }
 }
