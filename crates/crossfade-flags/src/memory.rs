@@ -1,6 +1,9 @@
 //! Rule sets in memory.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use crossfade_rules::RuleSet;
 use crossfade_store::Document;
@@ -23,12 +26,12 @@ use crate::{FlagsError, shared::Shared};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct MemorySource {
     inner: Arc<Mutex<Inner>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
     document: Option<Document>,
     /// The clients, and the place of this source among those of each.
@@ -74,5 +77,11 @@ impl MemorySource {
             let _ = client.take(layer, document);
         }
         inner.clients.push((Arc::downgrade(client), layer));
+    }
+}
+
+impl fmt::Debug for MemorySource {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("MemorySource").finish_non_exhaustive()
     }
 }

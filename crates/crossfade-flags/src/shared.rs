@@ -1,8 +1,11 @@
 //! What all clones of a handle share.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, Weak,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -18,7 +21,6 @@ use crate::{
 };
 
 /// A rule set at its version. Never changed once it is shared.
-#[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) rules: RuleSet,
     pub(crate) version: i64,
@@ -26,7 +28,6 @@ pub(crate) struct Snapshot {
     pub(crate) generation: u32,
 }
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     snapshot: ArcSwapOption<Snapshot>,
     /// That of the current snapshot; 0 before the first.
@@ -186,6 +187,27 @@ impl Shared {
     #[cfg(test)]
     pub(crate) fn tasks(&self) -> Vec<tokio::task::AbortHandle> {
         lock(&self.tasks).iter().map(JoinHandle::abort_handle).collect()
+    }
+}
+
+/// Rule sets are large, and may name users: none is printed.
+impl fmt::Debug for Shared {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.status.borrow();
+        out.debug_struct("Shared")
+            .field("version", &status.version())
+            .field("state", &status.state())
+            .field("sources", &status.sources())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Snapshot")
+            .field("version", &self.version)
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
     }
 }
 

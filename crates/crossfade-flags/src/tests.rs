@@ -1,6 +1,7 @@
 //! Behaviour of the handle. Nothing here sleeps: every wait is on a condition with a deadline.
 
 mod answers;
+mod auto_traits;
 mod builder;
 mod changes;
 mod file;
