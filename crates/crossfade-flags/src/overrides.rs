@@ -80,13 +80,17 @@ impl Overrides {
 
     /// Writes an answer into every record.
     pub(crate) fn note(&self, evaluated: &Evaluated) {
-        self.records().retain(|record| match record.upgrade() {
+        let mut records = self.records();
+        records.retain(|record| match record.upgrade() {
             Some(record) => {
                 record.add(evaluated.clone());
                 true
             }
             None => false,
         });
+        // Behind the last recording, questions are as cheap as before the first.
+        self.active.store(self.is_wanted(&records), Ordering::Release);
+        drop(records);
         if let Some(above) = &self.above {
             above.note(evaluated);
         }
@@ -101,8 +105,12 @@ impl Overrides {
         let records = self.records();
         let mut flags = HashMap::clone(&self.flags.load());
         change(&mut flags);
-        let active = !flags.is_empty() || !records.is_empty() || self.above.is_some();
         self.flags.store(Arc::new(flags));
-        self.active.store(active, Ordering::Release);
+        self.active.store(self.is_wanted(&records), Ordering::Release);
+    }
+
+    /// Whether questions have to come by here.
+    fn is_wanted(&self, records: &[Weak<Record>]) -> bool {
+        self.above.is_some() || !records.is_empty() || !self.flags.load().is_empty()
     }
 }

@@ -128,6 +128,24 @@ fn a_recording_holds_what_was_asked_while_it_lasted() {
     assert!(failed(&|| recording.assert_not_evaluated(FLAG)));
 }
 
+/// What is recorded costs a lock and some memory for each question.
+#[test]
+fn questions_are_cheap_again_behind_the_last_recording() {
+    let flags = Flags::from_document(&document(true)).unwrap();
+    let recordings = [flags.record(), flags.record()];
+    for recording in recordings {
+        assert!(flags.is_enabled(FLAG, "u1") && flags.overrides.is_active());
+        drop(recording);
+    }
+    assert!(flags.is_enabled(FLAG, "u1") && !flags.overrides.is_active());
+    let recording = flags.record();
+    assert!(flags.is_enabled(FLAG, "u1"));
+    assert_eq!(recording.of(FLAG).len(), 1);
+    flags.force(FLAG, false);
+    drop(recording);
+    assert!(!flags.is_enabled(FLAG, "u1") && !flags.is_enabled(FLAG, "u1"));
+}
+
 #[test]
 fn a_handle_follows_forced_answers() {
     let flags = Flags::from_document(&document(true)).unwrap();
