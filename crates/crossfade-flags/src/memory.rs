@@ -49,7 +49,8 @@ impl MemorySource {
     ///
     /// # Errors
     ///
-    /// Why it was refused. Those clients that refused it keep their last good rule set.
+    /// Why it was refused. Those clients that refused it keep their last good rule set. Clients that
+    /// are built later begin with what was accepted last.
     pub fn set(&self, document: &str) -> Result<(), FlagsError> {
         let document = Document::new(document);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +66,9 @@ impl MemorySource {
         // Every client takes its turn, also behind one that refuses.
         let outcomes: Vec<_> =
             clients.map(|(client, layer)| client.take(layer, &document)).collect();
-        inner.document = Some(document);
+        if outcomes.is_empty() || outcomes.iter().any(Result::is_ok) {
+            inner.document = Some(document);
+        }
         outcomes.into_iter().try_for_each(|outcome| outcome.map(drop))
     }
 

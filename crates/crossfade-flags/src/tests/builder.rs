@@ -71,6 +71,17 @@ async fn the_first_source_wins_and_the_others_fill_in() {
 }
 
 #[tokio::test]
+async fn a_later_client_begins_with_what_was_accepted() {
+    let source = MemorySource::new();
+    let first = Flags::builder().memory(&source).start().await;
+    source.set(&document(true)).unwrap();
+    source.set(BAD).unwrap_err();
+    let second = Flags::builder().memory(&source).start().await;
+    assert!(first.is_enabled(FLAG, "u1") && second.is_enabled(FLAG, "u1"));
+    assert!(second.status().last_error().is_none());
+}
+
+#[tokio::test]
 async fn one_source_that_is_down_does_not_hold_up_the_other() {
     let folder = tempfile::tempdir().unwrap();
     let memory = MemorySource::new();
