@@ -1,6 +1,6 @@
 //! What the server answers, and what it means.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crossfade_store::{Document, SourceError};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response::Parts};
@@ -34,8 +34,7 @@ enum Mark {
 impl Held {
     fn new(url: Url, headers: &HeaderMap) -> Option<Self> {
         let tag = headers.get(header::ETAG).cloned().map(Mark::Tag);
-        let date = || headers.get(header::LAST_MODIFIED).cloned().map(Mark::Date);
-        tag.or_else(date).map(|mark| Self { url, mark })
+        tag.or_else(|| dated(headers).map(Mark::Date)).map(|mark| Self { url, mark })
     }
 
     /// The header that makes the request conditional.
@@ -45,6 +44,15 @@ impl Held {
             Mark::Date(date) => (header::IF_MODIFIED_SINCE, date.clone()),
         }
     }
+}
+
+/// When the document was changed last, unless it may have changed again within the same second: a
+/// server that is asked by that date would not tell of it (RFC 9110, 8.8.2.2).
+fn dated(headers: &HeaderMap) -> Option<HeaderValue> {
+    let time = |name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
+    let modified = headers.get(header::LAST_MODIFIED)?;
+    let settled = time(header::LAST_MODIFIED)? + Duration::from_secs(1);
+    (time(header::DATE)? >= settled).then(|| modified.clone())
 }
 
 impl HttpSource {
