@@ -262,16 +262,14 @@ impl Flags {
         Changes::of(&self.shared)
     }
 
-    /// Ends the tasks that follow the sources, and waits until they have ended. Flags go on answering
-    /// from the last rule set. Dropping the last handle ends them too, without waiting.
+    /// Ends the tasks that follow the sources, and waits until they have ended, whoever else waits for
+    /// that. Flags go on answering from the last rule set. Dropping the last handle ends them too,
+    /// without waiting.
     ///
     /// # Cancel safety
     ///
     /// The tasks end also when the future is dropped.
     pub async fn shut_down(&self) {
-        for task in self.shared.stop() {
-            // One that panicked has ended, too.
-            let _ = task.await;
-        }
+        self.shared.stop().await;
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use arc_swap::{ArcSwapOption, Guard};
 use crossfade_rules::RuleSet;
 use crossfade_store::Document;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::sync::watch;
 
 use crate::{
     FlagsError, Status,
@@ -36,8 +36,11 @@ pub(crate) struct Shared {
     keeper: Option<Keeper>,
     pub(crate) unanswered: Unanswered,
     pub(crate) status: watch::Sender<Status>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    #[cfg(test)]
+    tasks: Mutex<Vec<tokio::task::AbortHandle>>,
     stop: watch::Sender<bool>,
+    /// Each task holds a receiver until it has ended.
+    running: watch::Sender<()>,
 }
 
 impl Shared {
@@ -49,8 +52,10 @@ impl Shared {
             keeper,
             unanswered: Unanswered::default(),
             status: watch::Sender::new(status),
+            #[cfg(test)]
             tasks: Mutex::default(),
             stop: watch::Sender::new(false),
+            running: watch::Sender::new(()),
         })
     }
 
@@ -173,20 +178,27 @@ impl Shared {
         F: Future<Output = ()> + Send + 'static,
     {
         let stop = Stop(self.stop.subscribe());
-        let task = tokio::spawn(task(Arc::downgrade(self), stop));
-        lock(&self.tasks).push(task);
+        let (task, running) = (task(Arc::downgrade(self), stop), self.running.subscribe());
+        let task = tokio::spawn(async move {
+            task.await;
+            drop(running);
+        });
+        #[cfg(test)]
+        lock(&self.tasks).push(task.abort_handle());
+        #[cfg(not(test))]
+        drop(task);
     }
 
-    /// Tells all tasks to end, and hands them out to be waited for.
-    pub(crate) fn stop(&self) -> Vec<JoinHandle<()>> {
+    /// Tells all tasks to end, and waits until they have.
+    pub(crate) async fn stop(&self) {
         self.stop.send_replace(true);
-        std::mem::take(&mut *lock(&self.tasks))
+        self.running.closed().await;
     }
 
     /// Handles by which a test sees whether the tasks have ended.
     #[cfg(test)]
     pub(crate) fn tasks(&self) -> Vec<tokio::task::AbortHandle> {
-        lock(&self.tasks).iter().map(JoinHandle::abort_handle).collect()
+        lock(&self.tasks).clone()
     }
 }
 

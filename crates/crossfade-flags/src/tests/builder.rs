@@ -276,10 +276,11 @@ async fn the_highest_version_there_is_stays_the_highest() {
 
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("kept");
+    first.set(&highest).unwrap();
     let builder = Flags::builder().memory(&first).persist_to(&kept);
     drop(builder.start().await);
     let flags = Flags::builder().memory(&first).memory(&second).persist_to(&kept).start().await;
-    second.set(&document(false)).unwrap();
+    second.set(&document(true)).unwrap();
     assert_eq!((flags.version(), flags.is_enabled(FLAG, "u1")), (i64::MAX, true));
 }
 
@@ -315,6 +316,41 @@ async fn limits_are_settable() {
     }
 }
 
+/// A source that holds its task up until the test lets go.
+#[derive(Debug)]
+struct Stubborn(std::sync::mpsc::Receiver<()>);
+
+impl Drop for Stubborn {
+    fn drop(&mut self) {
+        let _ = self.0.recv();
+    }
+}
+
+#[async_trait]
+impl RuleSource for Stubborn {
+    fn origin(&self) -> String {
+        "stubborn".to_owned()
+    }
+
+    async fn next(&mut self, _: usize) -> Result<Option<Document>, SourceError> {
+        std::future::pending().await
+    }
+}
+
+/// The first of them may have been given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_who_shuts_down_waits() {
+    let (let_go, held) = std::sync::mpsc::channel();
+    let source = Stubborn(held);
+    let flags = Flags::builder().source(source).first_sync(Duration::ZERO).start().await;
+    for _ in 0..2 {
+        let ended = tokio::time::timeout(Duration::from_millis(50), flags.shut_down()).await;
+        assert!(ended.is_err(), "the source is still there");
+    }
+    drop(let_go);
+    within_deadline(flags.shut_down()).await;
+}
+
 #[tokio::test]
 async fn shutting_down_ends_the_tasks_and_keeps_the_answers() {
     let folder = tempfile::tempdir().unwrap();
@@ -324,8 +360,9 @@ async fn shutting_down_ends_the_tasks_and_keeps_the_answers() {
     let tasks = flags.shared.tasks();
     assert_eq!(tasks.len(), 2);
     within_deadline(flags.shut_down()).await;
-    assert!(tasks.iter().all(|task| task.is_finished()));
+    ended(tasks).await;
     assert!(flags.is_enabled(FLAG, "u1"));
+    within_deadline(flags.shut_down()).await;
 
     let flags = Flags::builder().source(FileSource::new(&path)).start().await;
     let (tasks, handle) = (flags.shared.tasks(), flags.handle(FLAG));
