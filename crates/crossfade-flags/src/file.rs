@@ -128,7 +128,8 @@ impl RuleSource for FileSource {
         // Watching begins before the read, so that no change falls in between.
         self.watch().await?;
         let mut news = self.look(most_bytes).await?;
-        if let Some(watch) = self.watch.as_ref().filter(|_| news.as_deref().is_some_and(is_cut_short))
+        if let Some(watch) =
+            self.watch.as_ref().filter(|_| news.as_deref().is_some_and(is_cut_short))
         {
             tokio::select! {
                 () = watch.changed.notified() => watch.changed.notify_one(),

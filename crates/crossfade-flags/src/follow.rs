@@ -154,7 +154,9 @@ fn warn(origin: &str, version: i64, error: &FlagsError) {
 
 /// Tells those who wait on the status when a source has been silent for too long.
 pub(crate) async fn watch_age(shared: Weak<Shared>, mut stop: Stop) {
-    let Some(mut changes) = shared.upgrade().map(|shared| shared.status.subscribe()) else { return };
+    let Some(mut changes) = shared.upgrade().map(|shared| shared.status.subscribe()) else {
+        return;
+    };
     let mut state = None;
     loop {
         let (now, next) = {

@@ -63,9 +63,8 @@ impl Status {
     /// What the answers rest on at present.
     #[must_use]
     pub fn state(&self) -> State {
-        let stale = |source: &SourceStatus| {
-            source.silence() > self.stale_after || source.is_missing()
-        };
+        let stale =
+            |source: &SourceStatus| source.silence() > self.stale_after || source.is_missing();
         if self.loaded.is_none() {
             State::Defaults
         } else if self.sources.iter().any(stale) {

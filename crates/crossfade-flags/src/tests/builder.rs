@@ -227,8 +227,7 @@ async fn what_was_refused_is_told_again_behind_other_trouble() {
     let (teller, told) = Told::new();
     teller.send(versioned(1, document(true))).unwrap();
     let flags = Flags::builder().source(told).start().await;
-    let refused =
-        |status: &Status| matches!(status.last_error(), Some(FlagsError::Refused { .. }));
+    let refused = |status: &Status| matches!(status.last_error(), Some(FlagsError::Refused { .. }));
     let unreadable =
         |status: &Status| matches!(status.last_error(), Some(FlagsError::Unreadable { .. }));
     teller.send(versioned(2, BAD.to_owned())).unwrap();
@@ -266,19 +265,19 @@ async fn a_document_may_say_which_version_it_is() {
 /// What counts on from the highest number must neither panic nor begin anew below zero.
 #[tokio::test]
 async fn the_highest_version_there_is_stays_the_highest() {
-    let [first, second] = [(); 2].map(|()| MemorySource::new());
-    let flags = Flags::builder().memory(&first).start().await;
     let highest =
         format!(r#"{{"metadata": {{"crossfade.version": {}}}, "flags": {{}}}}"#, i64::MAX);
-    first.set(&highest).unwrap();
-    first.set(&document(true)).unwrap();
+    let source = MemorySource::new();
+    let flags = Flags::builder().memory(&source).start().await;
+    source.set(&highest).unwrap();
+    source.set(&document(true)).unwrap();
     assert_eq!((flags.version(), flags.is_enabled(FLAG, "u1")), (i64::MAX, true));
 
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("kept");
+    let [first, second] = [(); 2].map(|()| MemorySource::new());
     first.set(&highest).unwrap();
-    let builder = Flags::builder().memory(&first).persist_to(&kept);
-    drop(builder.start().await);
+    drop(Flags::builder().memory(&first).persist_to(&kept).start().await);
     let flags = Flags::builder().memory(&first).memory(&second).persist_to(&kept).start().await;
     second.set(&document(true)).unwrap();
     assert_eq!((flags.version(), flags.is_enabled(FLAG, "u1")), (i64::MAX, true));
