@@ -53,6 +53,24 @@ async fn a_flip_reaches_every_process() {
     .await;
 }
 
+/// The application's own flags stand in the same rule set as the read flags.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_flags_of_a_process_are_there_to_be_asked() {
+    engines("own_flags", async |db, _| {
+        let bench = Bench::new(db).await;
+        assert_eq!(store(&bench, 0, &document("on")).await, Ok(1));
+        let app = Crossfade::builder_on(bench.db.clone()).build().await.expect("starts");
+        let flags = app.flags().expect("the rule set in the database is the default");
+        assert_eq!(tokio::time::timeout(WAIT, flags.wait_for(1)).await, Ok(1));
+        assert!(flags.is_enabled("read_people_v2", "1"));
+
+        let forced = Flags::forced([("read_people_v2", false)]);
+        let app = Crossfade::builder_on(bench.db.clone()).flags(forced);
+        assert!(app.build().await.expect("starts").flags().is_none());
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_editors_one_is_told() {
     engines("editors", async |db, _| {

@@ -76,11 +76,14 @@ impl Builder {
             Source::Pool(pool) => Database::open(pool).await?,
             Source::Database(database) => database,
         };
-        let flags = match self.flags {
-            Some(flags) => flags,
-            None => Arc::new(Flags::from_store(Arc::new(database.clone())).await),
+        let (read_flag, flags) = match self.flags {
+            Some(read_flag) => (read_flag, None),
+            None => {
+                let flags = Flags::from_store(Arc::new(database.clone())).await;
+                (Arc::new(flags.clone()) as Arc<dyn ReadFlag>, Some(flags))
+            }
         };
-        let instance = Instance::start(database.clone(), flags, self.options).await?;
-        Ok(Crossfade { database, instance })
+        let instance = Instance::start(database.clone(), read_flag, self.options).await?;
+        Ok(Crossfade { database, instance, flags })
     }
 }

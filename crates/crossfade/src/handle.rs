@@ -2,6 +2,7 @@
 
 use crossfade_core::MigrationName;
 use crossfade_dual::Instance;
+use crossfade_flags::Flags;
 use crossfade_sql::Database;
 use crossfade_store::{Lent, StoreError};
 
@@ -10,6 +11,7 @@ use crossfade_store::{Lent, StoreError};
 pub struct Crossfade {
     pub(crate) database: Database,
     pub(crate) instance: Instance<Database>,
+    pub(crate) flags: Option<Flags>,
 }
 
 /// A handle on one migration: `&self`, cheap to clone, shared by all tasks of a server.
@@ -47,6 +49,13 @@ impl Crossfade {
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// The client of the rule set in the database, for the application's own flags; `None` when
+    /// [`Builder::flags`](crate::Builder::flags) named where the read flag comes from.
+    #[must_use]
+    pub fn flags(&self) -> Option<&Flags> {
+        self.flags.as_ref()
     }
 
     /// This instance's id, as `crossfade status` shows it.
