@@ -154,14 +154,17 @@ async fn read(path: &Path, most_bytes: usize) -> Result<String, SourceError> {
     let path = path.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         let most = u64::try_from(most_bytes).unwrap_or(u64::MAX);
-        let mut text = String::new();
-        File::open(path)?.take(most.saturating_add(1)).read_to_string(&mut text)?;
-        Ok::<_, io::Error>(text)
+        let mut bytes = Vec::new();
+        File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(bytes)
     });
-    let text = read.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-    match text {
-        Ok(text) if text.len() > most_bytes => Err(SourceError::too_large(most_bytes)),
-        Ok(text) => Ok(text),
+    let bytes = read.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    match bytes {
+        // A cut may go through a character, so that this is asked first.
+        Ok(bytes) if bytes.len() > most_bytes => Err(SourceError::too_large(most_bytes)),
+        Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
+            SourceError::new("the file is no UTF-8").caused_by(error.utf8_error())
+        }),
         Err(error) => Err(SourceError::new("failed to read the file").caused_by(error)),
     }
 }
@@ -272,6 +275,22 @@ mod tests {
         let watch = source.watch.as_ref().unwrap();
         fs::write(&path, "[1]").unwrap();
         tokio::time::timeout(Duration::from_secs(20), watch.changed.notified()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_and_what_is_no_text_are_told_apart() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("flags.json");
+        for (bytes, expect) in [
+            ("\u{fc}\u{fc}\u{fc}\u{fc}".as_bytes(), "the document has more than 6 bytes"),
+            (&b"{\xff}"[..], "the file is no UTF-8"),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            let error = FileSource::new(&path).next(6).await.unwrap_err();
+            assert_eq!(error.to_string(), expect);
+        }
+        fs::write(&path, "\u{fc}\u{fc}\u{fc}").unwrap();
+        assert!(FileSource::new(&path).next(6).await.unwrap().is_some());
     }
 
     /// Each try would warn that there is nothing to watch.
