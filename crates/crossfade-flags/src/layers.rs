@@ -78,6 +78,13 @@ impl Layer {
         self.current.as_ref().map_or(0, |snapshot| snapshot.version)
     }
 
+    /// Whether this is the document in use, in another envelope, as when a key is replaced.
+    fn is_resigned(&self, document: &str, rules: &Acceptance) -> bool {
+        let (Some(keys), Some(envelope)) = (&self.keys, &self.text) else { return false };
+        let current = keys.open(envelope, rules.limits.document_bytes());
+        current.is_ok_and(|current| current == document)
+    }
+
     /// The rule set and its version, when it may follow the current one.
     fn admit(&self, document: &Document, rules: &Acceptance) -> Result<(RuleSet, i64), FlagsError> {
         let origin = || Arc::clone(&self.origin);
@@ -97,7 +104,9 @@ impl Layer {
             Some(offered) if offered < current => {
                 return Err(FlagsError::Older { origin: origin(), offered, current });
             }
-            Some(version) if version == current && self.text.is_some() => {
+            Some(version)
+                if version == current && self.text.is_some() && !self.is_resigned(text, rules) =>
+            {
                 return Err(FlagsError::Altered { origin: origin(), version });
             }
             Some(version) => version,

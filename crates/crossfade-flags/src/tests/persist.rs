@@ -249,6 +249,32 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_pem(&pem).unwrap()
 }
 
+/// Its content is that of the version in use, and what is kept bears the new signature.
+#[tokio::test]
+async fn a_document_may_be_signed_anew_at_its_version() {
+    let bench = Bench::new();
+    let [old, new] = [1, 2].map(key);
+    let text = document(true).replacen('{', r#"{"metadata": {"crossfade.version": 7},"#, 1);
+    let start = async |keys| {
+        let source = FileSource::new(bench.path("flags.json"));
+        let builder = Flags::builder().signed_source(source, keys);
+        builder.persist_to(bench.path("kept")).start().await
+    };
+    let both = TrustedKeys::new().with_key("old", &old.public_key()).unwrap();
+    let both = both.with_key("new", &new.public_key()).unwrap();
+    fs::write(bench.path("flags.json"), old.sign(&text, "old")).unwrap();
+    start(both.clone()).await.shut_down().await;
+    fs::write(bench.path("flags.json"), new.sign(&text, "new")).unwrap();
+    let flags = start(both).await;
+    assert!(flags.status().last_error().is_none(), "{:?}", flags.status());
+    assert_eq!((flags.version(), flags.status().state()), (7, State::Current));
+    flags.shut_down().await;
+
+    fs::remove_file(bench.path("flags.json")).unwrap();
+    let flags = start(TrustedKeys::new().with_key("new", &new.public_key()).unwrap()).await;
+    assert_eq!((flags.version(), flags.is_enabled(FLAG, "u1")), (7, true));
+}
+
 /// The signature is kept along, and asked for again.
 #[tokio::test]
 async fn what_is_kept_of_a_signed_source_is_still_signed() {
