@@ -1,11 +1,12 @@
 //! The rule set in the database: every process follows it, and a flip moves the reads at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crossfade::{Crossfade, Flags, Side, Stage};
+use crossfade::{Crossfade, Engine, Flags, Side, Stage};
 use crossfade_store::{NewRuleSet, RuleSetStore, StoreErrorKind};
 
-use crate::support::{Bench, WAIT, engines, eventually, read_side};
+use crate::support::{Bench, TestDatabase, WAIT, engines, eventually, read_side};
 
 fn document(variant: &str) -> String {
     format!(
@@ -104,4 +105,22 @@ async fn a_bad_rule_set_leaves_the_last_good_one() {
         assert!(!flags.is_enabled("read_people_v2", "1"));
     })
     .await;
+}
+
+/// A flag is turned off when New is slow, which is when slow queries hold every connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flip_is_seen_by_a_process_whose_pool_is_exhausted() {
+    let server = TestDatabase::create(Engine::Postgres, "exhausted").await;
+    let bench = Bench::new(server.open().await).await;
+    assert_eq!(store(&bench, 0, &document("on")).await, Ok(1));
+    let database = server.open_postgres(2).await;
+    let pool = database.postgres().expect("PostgreSQL").clone();
+    let flags = Flags::from_store(Arc::new(database)).await;
+    assert_eq!(flags.version(), 1);
+    let held = [pool.acquire().await.expect("one"), pool.acquire().await.expect("two")];
+    assert!(pool.try_acquire().is_none());
+    assert_eq!(store(&bench, 1, &document("off")).await, Ok(2));
+    let seen = tokio::time::timeout(Duration::from_secs(4), flags.wait_for(2)).await;
+    assert_eq!(seen, Ok(2), "{:?}", flags.status());
+    drop(held);
 }

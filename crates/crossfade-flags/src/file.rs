@@ -1,6 +1,7 @@
 //! Rule sets from a file.
 
 use std::{
+    error::Error,
     ffi::OsStr,
     fmt,
     fs::{self, File},
@@ -23,6 +24,9 @@ use tokio::{sync::Notify, time::sleep};
 /// some other folder, a network file system.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
+/// What an optional file holds while it is not there.
+const NO_FLAGS: &str = r#"{"flags": {}}"#;
+
 /// How long a file that is no whole document is left to be written to its end.
 const SETTLE: Duration = Duration::from_millis(50);
 
@@ -38,6 +42,14 @@ pub struct FileSource {
     seen: Option<String>,
     watch: Option<Watch>,
     asked: bool,
+    absence: Absence,
+}
+
+/// What it means that there is no such file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Absence {
+    Trouble,
+    NoFlags,
 }
 
 /// A watch on the folder of the file.
@@ -53,12 +65,24 @@ impl FileSource {
     /// The file at this path. It need not exist yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), seen: None, watch: None, asked: false }
+        Self { path: path.into(), seen: None, watch: None, asked: false, absence: Absence::Trouble }
+    }
+
+    /// Takes a file that is not there for one without flags, as for overrides that are made when they
+    /// are needed. Default: it is trouble, and the last good rule set stays.
+    #[must_use]
+    pub fn optional(self) -> Self {
+        Self { absence: Absence::NoFlags, ..self }
     }
 
     /// What the file holds, when that is not what was handed out last.
     async fn look(&self, most_bytes: usize) -> Result<Option<String>, SourceError> {
-        let text = read(&self.path, most_bytes).await?;
+        let text = match read(&self.path, most_bytes).await {
+            Err(error) if self.absence == Absence::NoFlags && is_absence(&error) => {
+                NO_FLAGS.to_owned()
+            }
+            text => text?,
+        };
         Ok((self.seen.as_ref() != Some(&text)).then_some(text))
     }
 
@@ -80,6 +104,12 @@ impl FileSource {
         }
         Ok(())
     }
+}
+
+/// Whether there was no file to read.
+fn is_absence(error: &SourceError) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound)
 }
 
 /// Which folder it is, behind all symbolic links.

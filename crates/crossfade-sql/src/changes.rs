@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use crossfade_store::{Changes, StoreError};
 #[cfg(feature = "postgres")]
-use sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
+use sqlx::pool::PoolConnection;
+#[cfg(feature = "postgres")]
+use sqlx::postgres::{PgListener, PgPool, Postgres};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -24,13 +26,15 @@ const POLL: Duration = Duration::from_millis(100);
 const SAFETY_POLL: Duration = Duration::from_secs(5);
 
 /// Counts announcements. On PostgreSQL one background task listens on a connection of its own,
-/// from the first question on; it ends with the last [`Database`].
+/// from the first question on; it ends with the last [`Database`]. What was announced is read on
+/// another, so that a flag is turned off in time also where slow queries hold the whole pool.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     count: watch::Sender<u64>,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// The listener's connection, and one for what it makes others read.
     #[cfg(feature = "postgres")]
-    postgres: Option<PgPool>,
+    reserved: Option<PgPool>,
 }
 
 impl Watcher {
@@ -39,8 +43,12 @@ impl Watcher {
             count: watch::Sender::new(1),
             task: Mutex::default(),
             #[cfg(feature = "postgres")]
-            postgres: match pool {
-                Pool::Postgres(pool) => Some(pool.clone()),
+            reserved: match pool {
+                Pool::Postgres(pool) => {
+                    // With the application's own hooks, which may set the search path.
+                    let two = pool.options().clone().min_connections(0).max_connections(2);
+                    Some(two.connect_lazy_with((*pool.connect_options()).clone()))
+                }
                 #[cfg(feature = "sqlite")]
                 Pool::Sqlite(_) => None,
             },
@@ -53,10 +61,16 @@ impl Watcher {
         if task.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        // A pool of one connection, so that listening takes none from the application.
-        let options = (*pool.connect_options()).clone();
-        let own = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
-        *task = Some(tokio::spawn(follow(own, self.count.clone())));
+        *task = Some(tokio::spawn(follow(pool.clone(), self.count.clone())));
+    }
+
+    /// A connection that no query of the application can hold; `None` where there is none such.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn reserved(&self) -> Option<Result<PoolConnection<Postgres>, sqlx::Error>> {
+        match &self.reserved {
+            Some(pool) => Some(pool.acquire().await),
+            None => None,
+        }
     }
 }
 
@@ -100,7 +114,7 @@ impl Changes for Database {
         }
         let watcher = &self.inner.watcher;
         #[cfg(feature = "postgres")]
-        if let Some(pool) = &watcher.postgres {
+        if let Some(pool) = &watcher.reserved {
             watcher.listen(pool);
             let mut count = watcher.count.subscribe();
             let wait = count.wait_for(|count| *count != seen);

@@ -9,6 +9,7 @@ use crate::Database;
 use crate::control::append_audit;
 use crate::error::Doing;
 use crate::fence::announce;
+use crate::session::Connections;
 use crate::value::{Row, args};
 
 #[async_trait]
@@ -24,21 +25,30 @@ impl RuleSetStore for Database {
         // The document is read, and sent, only when it is wanted.
         let sql = "select version, document, created_ms, author, reason from crossfade_rule_sets \
                    where version = (select max(version) from crossfade_rule_sets) and version <> $1";
-        let rows = self.read(sql, args![known]).await.doing("failed to read the rule set")?;
+        let rows = self
+            .read(Connections::Reserved, sql, args![known])
+            .await
+            .doing("failed to read the rule set")?;
         Ok(rows.first().map(stored))
     }
 
     async fn rule_set(&self, version: i64) -> Result<Option<StoredRuleSet>, StoreError> {
         let sql = "select version, document, created_ms, author, reason from crossfade_rule_sets \
                    where version = $1";
-        let rows = self.read(sql, args![version]).await.doing("failed to read the rule set")?;
+        let rows = self
+            .read(Connections::Shared, sql, args![version])
+            .await
+            .doing("failed to read the rule set")?;
         Ok(rows.first().map(stored))
     }
 
     async fn rule_set_history(&self, limit: u32) -> Result<Vec<StoredRuleSet>, StoreError> {
         let sql = "select version, document, created_ms, author, reason from crossfade_rule_sets \
                    order by version desc limit $1";
-        let rows = self.read(sql, args![limit]).await.doing("failed to read the rule sets")?;
+        let rows = self
+            .read(Connections::Shared, sql, args![limit])
+            .await
+            .doing("failed to read the rule sets")?;
         Ok(rows.iter().map(stored).collect())
     }
 

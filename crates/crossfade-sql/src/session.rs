@@ -62,6 +62,15 @@ impl std::fmt::Debug for Session {
     }
 }
 
+/// Where a query gets its connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Connections {
+    /// The pool, which the application's queries may hold whole.
+    Shared,
+    /// Those that are kept for following changes.
+    Reserved,
+}
+
 impl Database {
     /// A connection outside any transaction that answered just now.
     pub(crate) async fn session(&self) -> Result<Session, sqlx::Error> {
@@ -91,13 +100,32 @@ impl Database {
         Ok(Session { pooled: Some(pooled), open: false, doubt: false, writer: None })
     }
 
+    /// A connection as [`Database::untested_session`] has it, but not one of the pool's where the
+    /// engine has others.
+    async fn reserved_session(&self) -> Result<Session, sqlx::Error> {
+        #[cfg(feature = "postgres")]
+        if let Some(reserved) = self.inner.watcher.reserved().await {
+            let pooled = Some(Pooled::Postgres(reserved?));
+            return Ok(Session { pooled, open: false, doubt: false, writer: None });
+        }
+        self.untested_session().await
+    }
+
     /// Runs one query that changes nothing and returns its rows. A connection that died in the pool
     /// costs a second try rather than a ping before each query.
-    pub(crate) async fn read(&self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>, sqlx::Error> {
+    pub(crate) async fn read(
+        &self,
+        connections: Connections,
+        sql: &str,
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>, sqlx::Error> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut session = self.untested_session().await?;
+            let mut session = match connections {
+                Connections::Shared => self.untested_session().await?,
+                Connections::Reserved => self.reserved_session().await?,
+            };
             match session.fetch(sql, args.clone()).await {
                 Err(error)
                     if failure(&error) == Failure::ConnectionLost

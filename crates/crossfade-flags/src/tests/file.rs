@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{BAD, FLAG, document, ended, until, within_deadline};
-use crate::{Flags, FlagsError};
+use crate::{FileSource, Flags, FlagsError, MemorySource, State};
 
 /// Replaces the file as editors and deployments do: by renaming a new one over it.
 fn replace(path: &Path, content: &str) {
@@ -120,4 +120,31 @@ async fn the_task_ends_with_the_last_clone() {
     assert!(tasks.iter().all(|task| !task.is_finished()));
     drop(clone);
     ended(tasks).await;
+}
+
+#[tokio::test]
+async fn an_optional_file_that_is_not_there_has_no_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("overrides.json");
+    let below = MemorySource::new();
+    below.set(&document(false)).unwrap();
+    let optional = FileSource::new(&path).optional();
+    let flags = Flags::builder().source(optional).memory(&below).start().await;
+    let status = flags.status();
+    assert_eq!(
+        (status.state(), status.last_error().is_none()),
+        (State::Current, true),
+        "{status:?}"
+    );
+    assert!(!flags.is_enabled(FLAG, "u1"));
+    let version = flags.version();
+    replace(&path, &document(true));
+    within_deadline(flags.wait_for(version + 1)).await;
+    assert!(flags.is_enabled(FLAG, "u1"));
+    fs::remove_file(&path).unwrap();
+    within_deadline(flags.wait_for(version + 2)).await;
+    assert!(!flags.is_enabled(FLAG, "u1"));
+    // A folder in the place of the file is trouble all the same.
+    fs::create_dir(&path).unwrap();
+    until(&flags, |status| status.last_error().is_some()).await;
 }
