@@ -2,70 +2,14 @@
 //! transaction on a pooled connection.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use crossfade::{Engine, Flags, Migration, Stage, WriteError};
+use crossfade::{Engine, Flags, Stage, WriteError};
 
-use crate::support::{Bench, People, TestDatabase, WAIT, engines, eventually, put};
-
-/// Polls the inner future at most `polls` times, then ends and drops it.
-struct DropAfter<F> {
-    inner: Pin<Box<F>>,
-    polls: u32,
-}
-
-impl<F: Future> Future for DropAfter<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.polls == 0 {
-            return Poll::Ready(None);
-        }
-        self.polls -= 1;
-        match self.inner.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if self.polls == 0 => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-/// Dropping a write after its 1st, 2nd, … poll until it gets through, on a pool of one connection:
-/// whatever the dropped write left on that connection, the next one would inherit.
-async fn dropped_at_every_point(bench: &Bench, migration: &Migration) {
-    let mut finished = false;
-    for polls in 1.. {
-        let name = format!("dropped after {polls}");
-        let write = DropAfter { inner: Box::pin(put(migration, 1, &name)), polls };
-        finished = write.await.is_some_and(|result| result.is_ok());
-        // An acknowledged write right behind it, on the connection it left.
-        let next = format!("acknowledged after {polls}");
-        tokio::time::timeout(WAIT, put(migration, 2, &next))
-            .await
-            .expect("the pool has a connection to give")
-            .expect("written");
-        both_equal(bench).await;
-        bench.expect(2, Some(&next), Some(&next)).await;
-        if finished {
-            break;
-        }
-        assert!(polls < 1000, "the write never gets through");
-    }
-    assert!(finished);
-}
-
-/// Both sides are equal as seen from another connection, once a dropped write has left.
-async fn both_equal(bench: &Bench) {
-    eventually("both sides are equal", async || {
-        let legacy = bench.legacy().all().await.expect("Legacy");
-        let new = bench.new_side().all().await.expect("New");
-        legacy == new
-    })
-    .await;
-}
+use crate::support::{Bench, People, TestDatabase, WAIT, dropped_at_every_point, engines, put};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_a_write_anywhere_leaves_both_or_neither_on_postgres() {
@@ -75,7 +19,7 @@ async fn dropping_a_write_anywhere_leaves_both_or_neither_on_postgres() {
     let narrow = Bench { db: test.open_postgres(1).await };
     let app = narrow.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
-    dropped_at_every_point(&bench, &migration).await;
+    dropped_at_every_point(&bench, async |id, name| put(&migration, id, name).await).await;
     test.drop().await;
 }
 
@@ -86,7 +30,7 @@ async fn dropping_a_write_anywhere_leaves_both_or_neither_on_sqlite() {
     bench.go(Stage::Live).await;
     let app = bench.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
-    dropped_at_every_point(&bench, &migration).await;
+    dropped_at_every_point(&bench, async |id, name| put(&migration, id, name).await).await;
     test.drop().await;
 }
 

@@ -26,3 +26,4 @@ mod routing;
 mod scripts;
 mod stragglers;
 mod support;
+mod wrapper;

@@ -21,6 +21,35 @@ pub type Migration = crossfade_dual::Migration<Database>;
 /// `tx.postgres()?` or `tx.sqlite()?` is the engine's own connection.
 pub type Tx = Lent<crossfade_sql::Tx>;
 
+/// A side's repository, on a pool or in the transaction of a write: what the wrapper that
+/// [`repository`](macro@crate::repository) generates asks of both sides.
+///
+/// ```
+/// # use crossfade::{Db, InTransaction, Tx};
+/// struct LegacySettings {
+///     db: Db, // where a pool was
+/// }
+///
+/// impl InTransaction for LegacySettings {
+///     fn within(&self, tx: Tx) -> Self {
+///         Self { db: tx.into() }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be had in the transaction of a write",
+    label = "implement `crossfade::InTransaction` for it",
+    note = "a repository that holds a `crossfade::Db` does so by `Self {{ db: tx.into() }}`"
+)]
+pub trait InTransaction: Sized {
+    /// The same repository in a transaction, with whatever else it holds. It must not outlive the
+    /// call that it is made for, or the write fails with [`WriteError::TransactionKept`].
+    ///
+    /// [`WriteError::TransactionKept`]: crate::WriteError::TransactionKept
+    #[must_use]
+    fn within(&self, tx: Tx) -> Self;
+}
+
 /// No migration of this name is registered in the database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown migration `{name}`; known: {}", if known.is_empty() { "none".into() } else { known.join(", ") })]

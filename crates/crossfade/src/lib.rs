@@ -45,8 +45,9 @@ pub use crossfade_core::{
 };
 pub use crossfade_dual::{Options, ReadError, ShadowStats, WriteError};
 pub use crossfade_flags::{self as flags, Context, Flags};
+pub use crossfade_macros::repository;
 #[cfg(feature = "postgres")]
 pub use crossfade_sql::PgConn;
 pub use crossfade_sql::{AnyPool, Conn, Database, Db, Engine, WrongEngine};
 pub use crossfade_store::{FlagAnswer, ReadFlag, StoreError, StoreErrorKind};
-pub use handle::{Crossfade, Migration, Tx, UnknownMigration};
+pub use handle::{Crossfade, InTransaction, Migration, Tx, UnknownMigration};

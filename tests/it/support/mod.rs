@@ -3,9 +3,11 @@
 mod bench;
 mod cli;
 mod database;
+mod dropped;
 mod people;
 
 pub(crate) use bench::{Bench, WAIT, definition, delete, eventually, put, read_side};
 pub(crate) use cli::{Answer, Project};
 pub(crate) use database::{TestDatabase, engines};
+pub(crate) use dropped::dropped_at_every_point;
 pub(crate) use people::{People, PeopleError, Side};

@@ -61,8 +61,21 @@ impl People {
         Self::on(Side::New, db)
     }
 
+    pub(crate) fn side(&self) -> Side {
+        if self.table == "people" { Side::Legacy } else { Side::New }
+    }
+
     pub(crate) async fn put(&self, id: i64, name: &str) -> Result<u64, PeopleError> {
-        let mut conn = self.db.conn().await?;
+        self.put_on(&mut *self.db.conn().await?, id, name).await
+    }
+
+    /// In a transaction that the caller holds.
+    pub(crate) async fn put_on(
+        &self,
+        conn: &mut crossfade_sql::Tx,
+        id: i64,
+        name: &str,
+    ) -> Result<u64, PeopleError> {
         let sql = format!(
             "insert into {} ({}, name) values ($1, $2) \
              on conflict ({}) do update set name = excluded.name",

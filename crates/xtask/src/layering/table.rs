@@ -46,6 +46,7 @@ const STORE_AND_RULES: &[&str] = &["crossfade-core", "crossfade-rules", "crossfa
 pub(super) const ROWS: &[Row] = &[
     library("crossfade-core", &[]),
     library("crossfade-rules", &[]),
+    library("crossfade-macros", &[]),
     library("crossfade-store", &["crossfade-core"]),
     library("crossfade-flags", STORE_AND_RULES),
     library("crossfade-dual", STORE),
@@ -60,6 +61,7 @@ pub(super) const ROWS: &[Row] = &[
             "crossfade-core",
             "crossfade-dual",
             "crossfade-flags",
+            "crossfade-macros",
             "crossfade-reconcile",
             "crossfade-rules",
             "crossfade-schema",
@@ -108,7 +110,7 @@ pub(super) const FOREIGN: &[Foreign] = &[
             "crossfade-examples",
             "crossfade-benches",
         ]),
-        in_tests: &["crossfade"],
+        in_tests: &["crossfade", "crossfade-macros"],
         rule: "only `crossfade-sql` and the programs talk to a database",
     },
     Foreign {

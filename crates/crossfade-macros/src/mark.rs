@@ -1,0 +1,81 @@
+//! The marks on methods: `#[read(key = …)]` and its like.
+
+use syn::{Attribute, Error, Expr, Meta, Path, Result};
+
+/// How the wrapper carries a method out.
+pub(crate) enum Mark {
+    /// On the side that stage and read flag pick.
+    Read {
+        /// Names the row.
+        key: Expr,
+        /// Whether a sample of calls is compared with the other side.
+        compare: bool,
+    },
+    /// On the sides that the stage asks for, in one transaction.
+    Write {
+        /// Names the row.
+        key: Expr,
+    },
+    /// By a function of the application's.
+    Custom(Path),
+}
+
+const NAMES: [&str; 4] = ["read", "write", "delete", "custom"];
+
+/// Takes the mark off a method's attributes.
+pub(crate) fn take(attrs: &mut Vec<Attribute>) -> Result<Option<Mark>> {
+    let is_mark = |attr: &Attribute| NAMES.iter().any(|name| attr.path().is_ident(name));
+    let marks: Vec<Attribute> = attrs.extract_if(.., |attr| is_mark(attr)).collect();
+    match &marks[..] {
+        [] => Ok(None),
+        [mark] => parse(mark).map(Some),
+        [_, second, ..] => {
+            Err(Error::new_spanned(second, "a method has one mark, and this is a second one"))
+        }
+    }
+}
+
+fn parse(attr: &Attribute) -> Result<Mark> {
+    let name = attr.path().get_ident().map(ToString::to_string).unwrap_or_default();
+    if name == "custom" {
+        return match &attr.meta {
+            Meta::List(list) => list.parse_args_with(Path::parse_mod_style).map(Mark::Custom),
+            other => Err(Error::new_spanned(
+                other,
+                "`custom` names the function that the wrapper calls, as in `#[custom(update)]`",
+            )),
+        };
+    }
+    let needs_key = || {
+        let message = format!(
+            "`{name}` needs the row's key, an expression over the arguments, as in \
+             `#[{name}(key = user)]`"
+        );
+        Error::new_spanned(attr, message)
+    };
+    if !matches!(attr.meta, Meta::List(_)) {
+        return Err(needs_key());
+    }
+    let (mut key, mut compare) = (None, false);
+    attr.parse_nested_meta(|meta| {
+        let option = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+        match option.as_str() {
+            "key" if key.is_some() => Err(meta.error("`key` is given twice")),
+            "key" => {
+                key = Some(meta.value()?.parse()?);
+                Ok(())
+            }
+            "compare" if name == "read" => {
+                compare = true;
+                Ok(())
+            }
+            "compare" => Err(meta.error("only a read is compared with the other side")),
+            _ if name == "read" => {
+                Err(meta.error("unknown option; `read` has `key` and `compare`"))
+            }
+            _ => Err(meta.error(format!("unknown option; `{name}` has `key`"))),
+        }
+    })?;
+    let key = key.ok_or_else(needs_key)?;
+    Ok(if name == "read" { Mark::Read { key, compare } } else { Mark::Write { key } })
+}

@@ -1,0 +1,219 @@
+//! The body of one method of the wrapper.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Expr, GenericParam, Ident, Path};
+
+use crate::method::{Method, Role};
+use crate::signature::{Argument, Form, Pass};
+
+/// What the bodies of one trait's methods have in common.
+pub(crate) struct Names<'a> {
+    /// The path of the facade.
+    pub(crate) facade: &'a Path,
+    /// The trait with its generic arguments.
+    pub(crate) path: TokenStream,
+    pub(crate) read_error: Option<&'a Path>,
+    pub(crate) write_error: Option<&'a Path>,
+}
+
+/// A side's type parameter and the wrapper's field for it.
+struct Side {
+    ty: TokenStream,
+    field: TokenStream,
+}
+
+fn sides() -> [Side; 2] {
+    [
+        Side { ty: quote!(LegacySide), field: quote!(legacy) },
+        Side { ty: quote!(NewSide), field: quote!(new) },
+    ]
+}
+
+/// A local variable that neither hides an argument nor is seen by an expression for a key.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+/// The method's body, without braces.
+pub(crate) fn body(method: &Method, names: &Names<'_>) -> TokenStream {
+    let body = match &method.role {
+        Role::Read { key, compare } => read(method, names, key, *compare),
+        Role::Write { key } => write(method, names, key),
+        Role::Custom(path) => custom(method, path),
+    };
+    match method.form {
+        Form::Boxed => quote!(::std::boxed::Box::pin(async move { #body })),
+        _ => body,
+    }
+}
+
+fn custom(method: &Method, path: &Path) -> TokenStream {
+    let this = &method.this;
+    let arguments = method.arguments.iter().map(|argument| &argument.name);
+    let call = quote_spanned!(path.span()=> #path(#this #(, #arguments)*));
+    if method.form == Form::Plain { call } else { quote!(#call.await) }
+}
+
+fn read(method: &Method, names: &Names<'_>, key: &Expr, compare: bool) -> TokenStream {
+    let this = &method.this;
+    let (key_name, references) = (local("key"), references(method));
+    let key = borrowed(key);
+    let closure = if compare { owning_read } else { borrowing_read };
+    let [legacy, new] = sides().map(|side| closure(method, names, &side));
+    let function = if compare { quote!(read_compared) } else { quote!(read) };
+    let convert = convert(method, names.read_error);
+    quote! {
+        let #key_name = #key;
+        #references
+        #this.migration.#function(#key_name, #legacy, #new).await #convert
+    }
+}
+
+fn borrowing_read(method: &Method, names: &Names<'_>, side: &Side) -> TokenStream {
+    let (this, field) = (&method.this, &side.field);
+    let arguments = method.arguments.iter().map(|argument| match argument.pass {
+        Pass::Owned => clone_of(&argument.name, argument),
+        _ => argument.name.to_token_stream(),
+    });
+    let call = call(method, names, side, &quote!(&#this.#field), arguments);
+    quote!(move || #call)
+}
+
+/// A comparison outlives the call, so its closures own what they need.
+fn owning_read(method: &Method, names: &Names<'_>, side: &Side) -> TokenStream {
+    let (this, field, own) = (&method.this, &side.field, local("side"));
+    let owned = method.arguments.iter().map(|argument| {
+        let name = &argument.name;
+        let value = match argument.pass {
+            Pass::Shared => {
+                quote_spanned!(argument.ty.span()=> ::std::borrow::ToOwned::to_owned(#name))
+            }
+            _ => clone_of(name, argument),
+        };
+        quote!(let #name = #value;)
+    });
+    let again = method.arguments.iter().map(|argument| {
+        let name = &argument.name;
+        quote!(let #name = ::core::clone::Clone::clone(&#name);)
+    });
+    let arguments = method.arguments.iter().map(|argument| {
+        let name = &argument.name;
+        match argument.pass {
+            Pass::Shared => quote!(::core::borrow::Borrow::borrow(&#name)),
+            _ => name.to_token_stream(),
+        }
+    });
+    let call = call(method, names, side, &quote!(&#own), arguments);
+    quote! {{
+        #(#owned)*
+        let #own = ::core::clone::Clone::clone(&#this.#field);
+        move || {
+            #(#again)*
+            let #own = ::core::clone::Clone::clone(&#own);
+            async move { #call.await }
+        }
+    }}
+}
+
+fn write(method: &Method, names: &Names<'_>, key: &Expr) -> TokenStream {
+    let this = &method.this;
+    let (key_name, references) = (local("key"), references(method));
+    let key = borrowed(key);
+    let [legacy, new] = sides().map(|side| writing(method, names, &side));
+    let convert = convert(method, names.write_error);
+    quote! {
+        let #key_name = #key;
+        #references
+        #this.migration.write(#key_name, #legacy, #new).await #convert
+    }
+}
+
+fn writing(method: &Method, names: &Names<'_>, side: &Side) -> TokenStream {
+    let (this, facade, field) = (&method.this, names.facade, &side.field);
+    let (own, tx) = (local("side"), local("tx"));
+    let owned = method.arguments.iter().filter(|argument| argument.pass == Pass::Owned);
+    let owned: TokenStream = owned
+        .map(|argument| {
+            let (name, clone) = (&argument.name, clone_of(&argument.name, argument));
+            quote!(let #name = #clone;)
+        })
+        .collect();
+    let arguments = method.arguments.iter().map(|argument| match argument.pass {
+        Pass::Tx => quote_spanned!(argument.ty.span()=> &mut #tx),
+        _ => argument.name.to_token_stream(),
+    });
+    if method.takes_transaction() {
+        let call = call(method, names, side, &quote!(&#this.#field), arguments);
+        quote! {
+            move |mut #tx: #facade::Tx| {
+                #owned
+                async move { #call.await }
+            }
+        }
+    } else {
+        let call = call(method, names, side, &quote!(&#own), arguments);
+        quote! {
+            move |#tx: #facade::Tx| {
+                let #own = #facade::InTransaction::within(&#this.#field, #tx);
+                #owned
+                async move { #call.await }
+            }
+        }
+    }
+}
+
+/// The call of one side's method.
+fn call(
+    method: &Method,
+    names: &Names<'_>,
+    side: &Side,
+    receiver: &TokenStream,
+    arguments: impl Iterator<Item = TokenStream>,
+) -> TokenStream {
+    let generics = method.signature.generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(param) => Some(&param.ident),
+        GenericParam::Const(param) => Some(&param.ident),
+        GenericParam::Lifetime(_) => None,
+    });
+    let (ty, path, name) = (&side.ty, &names.path, &method.signature.ident);
+    quote!(<#ty as #path>::#name::<#(#generics),*>(#receiver #(, #arguments)*))
+}
+
+/// Both closures refer to what the method took by value.
+fn references(method: &Method) -> TokenStream {
+    let owned = method.arguments.iter().filter(|argument| argument.pass == Pass::Owned);
+    owned
+        .map(|argument| {
+            let name = &argument.name;
+            quote!(let #name = &#name;)
+        })
+        .collect()
+}
+
+/// A clone of what the reference `name` refers to. An error points at the argument's type.
+fn clone_of(name: &Ident, argument: &Argument) -> TokenStream {
+    quote_spanned!(argument.ty.span()=> ::core::clone::Clone::clone(#name))
+}
+
+/// The key by reference, and each part of a tuple, so that none is moved out of an argument.
+fn borrowed(key: &Expr) -> TokenStream {
+    match key {
+        Expr::Tuple(tuple) => {
+            let parts = tuple.elems.iter().map(borrowed);
+            quote!(&(#(#parts,)*))
+        }
+        Expr::Path(_) | Expr::Field(_) | Expr::MethodCall(_) | Expr::Call(_) | Expr::Lit(_) => {
+            quote_spanned!(key.span()=> &#key)
+        }
+        _ => quote_spanned!(key.span()=> &(#key)),
+    }
+}
+
+/// The method's own error from Crossfade's. An error points at the return type.
+fn convert(method: &Method, function: Option<&Path>) -> TokenStream {
+    let function =
+        function.map_or_else(|| quote!(::core::convert::From::from), ToTokens::to_token_stream);
+    quote_spanned!(method.output.span()=> .map_err(#function))
+}

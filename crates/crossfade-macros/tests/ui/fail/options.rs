@@ -1,0 +1,29 @@
+//! Options of the attribute that it does not know, or not so.
+
+struct Failed;
+
+#[crossfade::repository(wrapper = Dual)]
+trait Unknown {
+    #[read(key = id)]
+    async fn get(&self, id: i64) -> Result<(), Failed>;
+}
+
+#[crossfade::repository(dual = one::Two)]
+trait NoName {
+    #[read(key = id)]
+    async fn get(&self, id: i64) -> Result<(), Failed>;
+}
+
+#[crossfade::repository(dual)]
+trait NoValue {
+    #[read(key = id)]
+    async fn get(&self, id: i64) -> Result<(), Failed>;
+}
+
+#[crossfade::repository(dual = One, dual = Two)]
+trait Twice {
+    #[read(key = id)]
+    async fn get(&self, id: i64) -> Result<(), Failed>;
+}
+
+fn main() {}
