@@ -1,7 +1,7 @@
 //! The Legacy side: a JSON profile on the user's own row.
 
 use async_trait::async_trait;
-use crossfade::Db;
+use crossfade::{Db, InTransaction, Tx};
 use serde_json::json;
 use sqlx::{query, query_as};
 
@@ -50,6 +50,12 @@ impl LegacySettings {
     /// On a pool, or inside a transaction that both sides share.
     pub(crate) fn on(db: impl Into<Db>) -> Self {
         Self { db: db.into() }
+    }
+}
+
+impl InTransaction for LegacySettings {
+    fn within(&self, tx: Tx) -> Self {
+        Self::on(tx)
     }
 }
 

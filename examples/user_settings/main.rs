@@ -25,7 +25,7 @@ mod settings;
 use anyhow::{Context, Result};
 use crossfade::{Crossfade, Database, Db};
 
-use self::{dual::DualSettings, engine::on_engine, service::UserService};
+use self::{engine::on_engine, service::UserService};
 
 /// The Legacy table as the service has always created it.
 const SCHEMA: [&str; 2] = [include_str!("schema.postgres.sql"), include_str!("schema.sqlite.sql")];
@@ -48,7 +48,7 @@ async fn main() -> Result<()> {
     let migration = crossfade
         .migration("user_settings")
         .context("`crossfade expand user_settings` registers the migration")?;
-    let service = UserService::new(DualSettings::new(migration, &database));
+    let service = UserService::new(dual::wrap(migration, &database));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     tracing::info!("listening on http://{}", listener.local_addr()?);

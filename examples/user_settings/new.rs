@@ -1,7 +1,7 @@
 //! The New side: a table of settings of its own.
 
 use async_trait::async_trait;
-use crossfade::Db;
+use crossfade::{Db, InTransaction, Tx};
 use sqlx::{query, query_as};
 
 use super::{
@@ -36,6 +36,12 @@ impl NewSettings {
     /// On a pool, or inside a transaction that both sides share.
     pub(crate) fn on(db: impl Into<Db>) -> Self {
         Self { db: db.into() }
+    }
+}
+
+impl InTransaction for NewSettings {
+    fn within(&self, tx: Tx) -> Self {
+        Self::on(tx)
     }
 }
 

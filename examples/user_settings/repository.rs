@@ -3,24 +3,32 @@
 use async_trait::async_trait;
 use crossfade::{ReadError, StoreError, WriteError, WrongEngine};
 
-use super::settings::{Changes, Settings};
+use super::{
+    dual::update,
+    settings::{Changes, Settings},
+};
 
 /// Where the settings of users are kept.
 ///
-/// An ordinary trait: nothing in it knows of two sides, of transactions or of Crossfade. Each side
-/// implements it, and so does the wrapper around the pair.
+/// The application's own trait as it was before, with marks. Each side implements it, and so does
+/// the wrapper around the pair, `DualSettings`, which the attribute writes.
+#[crossfade::repository(dual = DualSettings)]
 #[async_trait]
 pub(crate) trait UserSettingsRepository: Send + Sync {
     /// The settings of a user; `None` for a user who has none.
+    #[read(key = user, compare)]
     async fn get(&self, user: i64) -> Result<Option<Settings>, RepositoryError>;
 
     /// Stores the settings of a user, whether or not there were any.
+    #[write(key = user)]
     async fn put(&self, user: i64, settings: &Settings) -> Result<(), RepositoryError>;
 
     /// Changes some of them and returns the outcome.
+    #[custom(update)]
     async fn update(&self, user: i64, changes: &Changes) -> Result<Settings, RepositoryError>;
 
     /// Forgets the settings of a user.
+    #[delete(key = user)]
     async fn delete(&self, user: i64) -> Result<(), RepositoryError>;
 }
 

@@ -1,6 +1,6 @@
 //! The README's Rust code, compiled; and the check that it is the README's.
 
-use crossfade::{Crossfade, Db, Flags, Migration, ReadError, WriteError};
+use crossfade::{Crossfade, Database, Db, Flags, InTransaction, ReadError, Tx, WriteError};
 use sqlx::SqlitePool;
 
 #[derive(Clone, Debug)]
@@ -22,68 +22,52 @@ impl From<WriteError<Error>> for Error {
     }
 }
 
-trait UserSettingsRepository {
-    fn get(&self, user: i64) -> impl Future<Output = Result<Option<Settings>, Error>> + Send;
-    fn put(&self, user: i64, settings: &Settings)
-    -> impl Future<Output = Result<(), Error>> + Send;
+#[crossfade::repository(dual = DualSettings)]
+trait UserSettingsRepository: Send + Sync {
+    #[read(key = user)] // the read flag picks the side
+    async fn get(&self, user: i64) -> Result<Option<Settings>, Error>;
+
+    #[write(key = user)] // one transaction, Legacy first
+    async fn put(&self, user: i64, settings: &Settings) -> Result<(), Error>;
 }
 
-macro_rules! side {
-    ($side:ident) => {
-        struct $side(Db);
-
-        impl $side {
-            fn on(db: impl Into<Db>) -> Self {
-                Self(db.into())
-            }
-        }
-
-        impl UserSettingsRepository for $side {
-            async fn get(&self, _: i64) -> Result<Option<Settings>, Error> {
-                self.0.conn().await.map(|_| None).map_err(|_| Error)
-            }
-
-            async fn put(&self, _: i64, _: &Settings) -> Result<(), Error> {
-                self.0.conn().await.map(drop).map_err(|_| Error)
-            }
-        }
-    };
+struct LegacySettings {
+    db: Db,
 }
 
-side!(LegacySettings);
-side!(NewSettings);
-
-struct DualSettings {
-    migration: Migration,
-    legacy: LegacySettings,
-    new: NewSettings,
-}
-
-impl UserSettingsRepository for DualSettings {
-    async fn get(&self, user: i64) -> Result<Option<Settings>, Error> {
-        let (legacy, new) = (|| self.legacy.get(user), || self.new.get(user));
-        Ok(self.migration.read(&user, legacy, new).await?) // the read flag picks the side
-    }
-
-    async fn put(&self, user: i64, settings: &Settings) -> Result<(), Error> {
-        let legacy = |tx| async move { LegacySettings::on(tx).put(user, settings).await };
-        let new = |tx| async move { NewSettings::on(tx).put(user, settings).await };
-        Ok(self.migration.write(&user, legacy, new).await?) // one transaction, Legacy first
+#[rustfmt::skip] // a comment stands where the README has it
+impl InTransaction for LegacySettings { // and for NewSettings
+    fn within(&self, tx: Tx) -> Self {
+        Self { db: tx.into() } // a `Db`, where a pool was
     }
 }
+
+impl UserSettingsRepository for LegacySettings {
+    async fn get(&self, _: i64) -> Result<Option<Settings>, Error> {
+        self.db.conn().await.map(|_| None).map_err(|_| Error)
+    }
+
+    async fn put(&self, _: i64, _: &Settings) -> Result<(), Error> {
+        self.db.conn().await.map(drop).map_err(|_| Error)
+    }
+}
+
+type NewSettings = LegacySettings;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// Compiled, and run by nobody: the guide's migration is not there.
 async fn wrap(pool: SqlitePool) -> Outcome {
+    let database = Database::open(pool.clone()).await?;
+    let legacy = LegacySettings { db: Db::from(&database) };
+    let new = NewSettings { db: Db::from(&database) };
+
     let crossfade = Crossfade::builder(pool).build().await?; // PgPool or SqlitePool
     let migration = crossfade.migration("user_settings")?; // cheap to clone, shared by all tasks
+    let settings = DualSettings::new(migration, legacy, new);
 
-    let database = crossfade.database();
-    let (legacy, new) = (LegacySettings::on(database), NewSettings::on(database));
-    let dual = DualSettings { migration, legacy, new };
-    dual.put(1, &Settings).await?;
-    dual.get(1).await.map(drop).map_err(Into::into)
+    settings.put(1, &Settings).await?;
+    settings.get(1).await.map(drop).map_err(Into::into)
 }
 
 async fn force(pool: SqlitePool) -> Outcome {

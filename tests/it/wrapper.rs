@@ -68,7 +68,9 @@ fn names(bench: &Bench, app: &Crossfade) -> DualNames<People, People> {
 
 /// A stage, the sides that a write goes to, the side that answers with the flag on, and without,
 /// and what a delete leaves of a row that both sides hold.
-const STAGES: [(Stage, [bool; 2], [Side; 2], [bool; 2]); 7] = {
+type Expected = (Stage, [bool; 2], [Side; 2], [bool; 2]);
+
+const STAGES: [Expected; 7] = {
     use Side::{Legacy, New};
     [
         (Stage::Off, [true, false], [Legacy, Legacy], [false, true]),
@@ -103,7 +105,7 @@ async fn every_stage_has_its_sides() {
             bench.legacy().put(id, "on Legacy").await.expect("put");
             bench.new_side().put(id, "on New").await.expect("put");
             for (flag, side) in [true, false].into_iter().zip(answers) {
-                flags.force_for("read_people_v2", &id.to_string(), flag);
+                flags.force_for("read_people_v2", id.to_string(), flag);
                 let answer = names.get(id).await.expect("read");
                 let expected = if side == Side::New { "on New" } else { "on Legacy" };
                 assert_eq!(answer.as_deref(), Some(expected), "{stage}, the flag is {flag}");

@@ -27,7 +27,7 @@ use crossfade::{Crossfade, Database, Options};
 
 use self::{
     account::{Account, Summary, rounded},
-    domain::dual::DualSettings,
+    domain::dual::{Pair, wrap},
     log::Log,
     operator::Operator,
     place::Place,
@@ -140,7 +140,7 @@ async fn perform(args: &Args, place: &Place, account: Account) -> Result<Summary
 /// One instance of the application.
 struct Instance {
     crossfade: Crossfade,
-    settings: DualSettings,
+    settings: Pair,
 }
 
 impl Instance {
@@ -152,7 +152,7 @@ impl Instance {
         let crossfade = crossfade.map_err(|error| Failure::of(Exit::Failed, &error))?;
         let migration = crossfade.migration(operator.definition().name.as_str());
         let migration = migration.map_err(|error| Failure::of(Exit::Failed, &error))?;
-        Ok(Self { crossfade, settings: DualSettings::new(migration, &database) })
+        Ok(Self { crossfade, settings: wrap(migration, &database) })
     }
 }
 

@@ -20,7 +20,7 @@ use tracing::{instrument::WithSubscriber as _, subscriber::NoSubscriber};
 
 pub(super) use self::tally::{Counts, Tally};
 use super::{
-    domain::{dual::DualSettings, new::NewReads},
+    domain::{dual::Pair, new::NewReads},
     log::Log,
 };
 
@@ -36,7 +36,7 @@ struct Shared {
     log: Arc<Log>,
     tally: Arc<Tally>,
     /// One wrapped repository for each instance of the application.
-    instances: Vec<DualSettings>,
+    instances: Vec<Pair>,
     /// How many writers there are. Each owns the keys whose number leaves its own as remainder.
     writers: usize,
     new_reads_fail: AtomicBool,
@@ -57,7 +57,7 @@ pub(super) struct Paused {
 
 impl Traffic {
     /// Starts as many readers as writers.
-    pub(super) fn start(log: Arc<Log>, instances: Vec<DualSettings>, writers: usize) -> Self {
+    pub(super) fn start(log: Arc<Log>, instances: Vec<Pair>, writers: usize) -> Self {
         let shared = Arc::new(Shared {
             log,
             tally: Arc::default(),
@@ -109,7 +109,7 @@ impl Traffic {
 }
 
 impl Shared {
-    fn instance(&self) -> &DualSettings {
+    fn instance(&self) -> &Pair {
         &self.instances[rand::rng().random_range(0..self.instances.len())]
     }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use async_trait::async_trait;
-use crossfade::{Db, Side};
+use crossfade::{Db, InTransaction, Side, Tx};
 
 use super::{
     plain,
@@ -44,13 +44,19 @@ pub(in crate::demo) async fn probed<F: Future>(new_reads: NewReads, read: F) -> 
 
 /// The example's New side, watched.
 #[derive(Clone, Debug)]
-pub(super) struct NewSettings {
+pub(in crate::demo) struct NewSettings {
     plain: plain::new::NewSettings,
 }
 
 impl NewSettings {
-    pub(super) fn on(db: impl Into<Db>) -> Self {
+    pub(in crate::demo) fn on(db: impl Into<Db>) -> Self {
         Self { plain: plain::new::NewSettings::on(db) }
+    }
+}
+
+impl InTransaction for NewSettings {
+    fn within(&self, tx: Tx) -> Self {
+        Self::on(tx)
     }
 }
 

@@ -176,7 +176,7 @@ pub async fn wrap(migration: Migration, legacy: Side, new: Side) {
     let dual = DualSettings::new(migration, legacy, new);
     serve(dual.clone()).await;
     let name: String = DualSettings::<Side, Side>::NAME.to_owned();
-    println!("{name} {dual:?}");
+    drop(format!("{name} {dual:?}"));
 }
 
 fn main() {}
