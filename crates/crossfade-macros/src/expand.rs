@@ -94,12 +94,7 @@ fn methods(repository: &Repository, options: &Options) -> TokenStream {
     let path = quote!(#name #arguments);
     let generics = generics(repository, options, &path);
     let (parameters, _, conditions) = generics.split_for_impl();
-    let names = Names {
-        facade: &facade,
-        path: path.clone(),
-        read_error: options.read_error.as_ref(),
-        write_error: options.write_error.as_ref(),
-    };
+    let names = Names { facade: &facade, path: path.clone(), options };
     let methods = repository.methods.iter().map(|method| {
         let (signature, body) =
             (implemented(method, repository, &path), route::body(method, &names));

@@ -80,7 +80,8 @@ use proc_macro::TokenStream;
 ///
 /// The method's error is a `std::error::Error` with `From<ReadError<Self>>` and
 /// `From<WriteError<Self>>`. Where these cannot be implemented, as on an error of another crate,
-/// the options `read_error` and `write_error` name functions that convert.
+/// the options `read_error` and `write_error` name functions that convert. With `opaque_error` it is
+/// an `anyhow::Error`, a `Box<dyn Error + Send + Sync>` or their like, and needs neither.
 ///
 /// # How a side gets the transaction
 ///
@@ -100,6 +101,7 @@ use proc_macro::TokenStream;
 /// - `dual = Name`: the wrapper's name. Default: `Dual` and the trait's name.
 /// - `read_error = path`, `write_error = path`: functions from `ReadError<E>` and `WriteError<E>`
 ///   to `E`. Default: `From::from`.
+/// - `opaque_error`: the errors hold a `std::error::Error` and are none.
 /// - `crate = path`: where the crate `crossfade` is. Default: `::crossfade`.
 ///
 /// # Cancel safety

@@ -15,21 +15,26 @@ pub(crate) struct Options {
     pub(crate) read_error: Option<Path>,
     /// A function that takes a `WriteError<E>` and returns an `E`.
     pub(crate) write_error: Option<Path>,
+    /// Whether the errors are `anyhow::Error` or their like.
+    pub(crate) opaque_error: bool,
     /// Where the facade is.
     facade: Option<Path>,
 }
 
-const KNOWN: &str = "`dual`, `read_error`, `write_error` and `crate`";
+const KNOWN: &str = "`dual`, `read_error`, `write_error`, `opaque_error` and `crate`";
 
-/// One `name = value`.
+/// One `name = value`, or a name alone.
 struct Entry {
     name: Ident,
-    value: Path,
+    value: Option<Path>,
 }
 
 impl Parse for Entry {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let name = input.call(Ident::parse_any)?;
+        if name == "opaque_error" {
+            return Ok(Self { name, value: None });
+        }
         if !["dual", "read_error", "write_error", "crate"].iter().any(|known| name == known) {
             let message = format!("unknown option `{name}`; there are {KNOWN}");
             return Err(Error::new(name.span(), message));
@@ -39,7 +44,7 @@ impl Parse for Entry {
             return Err(Error::new(name.span(), message));
         }
         input.parse::<Token![=]>()?;
-        Ok(Self { name, value: input.call(Path::parse_mod_style)? })
+        Ok(Self { name, value: Some(input.call(Path::parse_mod_style)?) })
     }
 }
 
@@ -48,20 +53,28 @@ impl Options {
         let entries = Punctuated::<Entry, Token![,]>::parse_terminated.parse2(tokens)?;
         let mut options = Self::default();
         for Entry { name, value } in entries {
-            let repeated = if name == "dual" {
-                let dual = value.get_ident().cloned().ok_or_else(|| {
-                    Error::new_spanned(&value, "`dual` is the name of the struct to generate")
-                })?;
-                options.dual.replace(dual).is_some()
-            } else if name == "read_error" {
-                options.read_error.replace(value).is_some()
-            } else if name == "write_error" {
-                options.write_error.replace(value).is_some()
-            } else {
-                options.facade.replace(value).is_some()
+            let repeated = match value {
+                None => std::mem::replace(&mut options.opaque_error, true),
+                Some(value) if name == "dual" => {
+                    let dual = value.get_ident().cloned().ok_or_else(|| {
+                        Error::new_spanned(&value, "`dual` is the name of the struct to generate")
+                    })?;
+                    options.dual.replace(dual).is_some()
+                }
+                Some(value) if name == "read_error" => options.read_error.replace(value).is_some(),
+                Some(value) if name == "write_error" => {
+                    options.write_error.replace(value).is_some()
+                }
+                Some(value) => options.facade.replace(value).is_some(),
             };
             if repeated {
                 return Err(Error::new(name.span(), format!("`{name}` is given twice")));
+            }
+            if options.opaque_error
+                && (options.read_error.is_some() || options.write_error.is_some())
+            {
+                let message = "`opaque_error` converts, so nothing else does";
+                return Err(Error::new(name.span(), message));
             }
         }
         Ok(options)

@@ -6,6 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Expr, GenericParam, Ident, Path};
 
 use crate::method::{Method, Role};
+use crate::options::Options;
 use crate::signature::{Argument, Form, Pass};
 
 /// What the bodies of one trait's methods have in common.
@@ -14,8 +15,7 @@ pub(crate) struct Names<'a> {
     pub(crate) facade: &'a Path,
     /// The trait with its generic arguments.
     pub(crate) path: TokenStream,
-    pub(crate) read_error: Option<&'a Path>,
-    pub(crate) write_error: Option<&'a Path>,
+    pub(crate) options: &'a Options,
 }
 
 /// A side's type parameter and the wrapper's field for it.
@@ -63,7 +63,7 @@ fn read(method: &Method, names: &Names<'_>, key: &Expr, compare: bool) -> TokenS
     let closure = if compare { owning_read } else { borrowing_read };
     let [legacy, new] = sides().map(|side| closure(method, names, &side));
     let function = if compare { quote!(read_compared) } else { quote!(read) };
-    let convert = convert(method, names.read_error);
+    let convert = convert(method, names, &names.options.read_error, "from_read");
     quote! {
         let #key_name = #key;
         #references
@@ -78,6 +78,10 @@ fn borrowing_read(method: &Method, names: &Names<'_>, side: &Side) -> TokenStrea
         _ => argument.name.to_token_stream(),
     });
     let call = call(method, names, side, &quote!(&#this.#field), arguments);
+    if names.options.opaque_error {
+        let call = awaited(method, names, &call);
+        return quote!(move || async move { #call });
+    }
     quote!(move || #call)
 }
 
@@ -106,13 +110,14 @@ fn owning_read(method: &Method, names: &Names<'_>, side: &Side) -> TokenStream {
         }
     });
     let call = call(method, names, side, &quote!(&#own), arguments);
+    let call = awaited(method, names, &call);
     quote! {{
         #(#owned)*
         let #own = ::core::clone::Clone::clone(&#this.#field);
         move || {
             #(#again)*
             let #own = ::core::clone::Clone::clone(&#own);
-            async move { #call.await }
+            async move { #call }
         }
     }}
 }
@@ -122,7 +127,7 @@ fn write(method: &Method, names: &Names<'_>, key: &Expr) -> TokenStream {
     let (key_name, references) = (local("key"), references(method));
     let key = borrowed(key);
     let [legacy, new] = sides().map(|side| writing(method, names, &side));
-    let convert = convert(method, names.write_error);
+    let convert = convert(method, names, &names.options.write_error, "from_write");
     quote! {
         let #key_name = #key;
         #references
@@ -146,19 +151,21 @@ fn writing(method: &Method, names: &Names<'_>, side: &Side) -> TokenStream {
     });
     if method.takes_transaction() {
         let call = call(method, names, side, &quote!(&#this.#field), arguments);
+        let call = awaited(method, names, &call);
         quote! {
             move |mut #tx: #facade::Tx| {
                 #owned
-                async move { #call.await }
+                async move { #call }
             }
         }
     } else {
         let call = call(method, names, side, &quote!(&#own), arguments);
+        let call = awaited(method, names, &call);
         quote! {
             move |#tx: #facade::Tx| {
                 let #own = #facade::InTransaction::within(&#this.#field, #tx);
                 #owned
-                async move { #call.await }
+                async move { #call }
             }
         }
     }
@@ -212,8 +219,26 @@ fn borrowed(key: &Expr) -> TokenStream {
 }
 
 /// The method's own error from Crossfade's. An error points at the return type.
-fn convert(method: &Method, function: Option<&Path>) -> TokenStream {
-    let function =
-        function.map_or_else(|| quote!(::core::convert::From::from), ToTokens::to_token_stream);
+fn convert(
+    method: &Method,
+    names: &Names<'_>,
+    function: &Option<Path>,
+    opaque: &str,
+) -> TokenStream {
+    let (facade, opaque) = (names.facade, Ident::new(opaque, Span::call_site()));
+    let function = match function {
+        Some(function) => function.to_token_stream(),
+        None if names.options.opaque_error => quote!(#facade::Opaque::#opaque),
+        None => quote!(::core::convert::From::from),
+    };
     quote_spanned!(method.output.span()=> .map_err(#function))
+}
+
+/// Awaits a side's call.
+fn awaited(method: &Method, names: &Names<'_>, call: &TokenStream) -> TokenStream {
+    if names.options.opaque_error {
+        let facade = names.facade;
+        return quote_spanned!(method.output.span()=> #call.await.map_err(#facade::Opaque::new));
+    }
+    quote!(#call.await)
 }

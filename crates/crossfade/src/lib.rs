@@ -38,6 +38,7 @@
 
 mod builder;
 mod handle;
+mod opaque;
 
 pub use builder::{BuildError, Builder};
 pub use crossfade_core::{
@@ -51,3 +52,4 @@ pub use crossfade_sql::PgConn;
 pub use crossfade_sql::{AnyPool, Conn, Database, Db, Engine, WrongEngine};
 pub use crossfade_store::{FlagAnswer, ReadFlag, StoreError, StoreErrorKind};
 pub use handle::{Crossfade, InTransaction, Migration, Tx, UnknownMigration};
+pub use opaque::Opaque;

@@ -26,4 +26,10 @@ trait Twice {
     async fn get(&self, id: i64) -> Result<(), Failed>;
 }
 
+#[crossfade::repository(opaque_error, read_error = convert)]
+trait Contradiction {
+    #[read(key = id)]
+    async fn get(&self, id: i64) -> Result<(), Failed>;
+}
+
 fn main() {}
