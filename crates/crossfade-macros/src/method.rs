@@ -46,12 +46,18 @@ impl Method {
         };
         let mut signature = item.sig.clone();
         let this = Ident::new("self", signature::receiver(&signature)?.self_token.span);
-        let arguments = signature::arguments(&mut signature)?;
+        let mut arguments = signature::arguments(&mut signature)?;
         let (form, output) = signature::form(&signature);
         let role = match mark {
             Mark::Read { key, compare } => Role::Read { key, compare },
             Mark::Write { key } => Role::Write { key },
-            Mark::Custom(path) => Role::Custom(path),
+            Mark::Custom(path) => {
+                // The caller's own transaction, if anybody's.
+                for argument in arguments.iter_mut().filter(|it| it.pass == Pass::Tx) {
+                    argument.pass = Pass::Exclusive;
+                }
+                Role::Custom(path)
+            }
         };
         let method = Self { item: item.clone(), signature, arguments, form, output, this, role };
         if !matches!(method.role, Role::Custom(_)) {

@@ -81,6 +81,10 @@ pub trait Settings: Send + Sync {
     #[custom(touch)]
     async fn touch(&self, owner: &mut i64) -> Option<i64>;
 
+    /// In a transaction that the caller has.
+    #[custom(within)]
+    async fn within(&self, tx: &mut Tx) -> Result<(), Failed>;
+
     /// Runs on the wrapper.
     fn has(&self, owner: i64) -> impl Future<Output = bool> + Send {
         async move { matches!(self.get(owner).await, Ok(Some(_))) }
@@ -98,6 +102,10 @@ async fn touch<L: Settings, N: Settings>(
 ) -> Option<i64> {
     *owner += 1;
     dual.legacy.touch(owner).await.max(dual.new.touch(owner).await)
+}
+
+async fn within<T>(_: &T, tx: &mut Tx) -> Result<(), Failed> {
+    tx.sqlite().map(drop).map_err(|_| Failed)
 }
 
 /// Both sides in one.
@@ -155,6 +163,10 @@ impl Settings for Side {
 
     async fn touch(&self, owner: &mut i64) -> Option<i64> {
         Some(*owner)
+    }
+
+    async fn within(&self, _: &mut Tx) -> Result<(), Failed> {
+        Ok(())
     }
 }
 
