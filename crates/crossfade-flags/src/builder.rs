@@ -44,7 +44,7 @@ const ENVELOPE: usize = 16 * 1024;
 ///
 /// # async fn start() {
 /// let flags = Flags::builder()
-///     .source(FileSource::new("/etc/app/overrides.json"))
+///     .source(FileSource::new("/etc/app/overrides.json").optional())
 ///     .source(FileSource::new("/etc/app/flags.json"))
 ///     .persist_to("/var/lib/app/flags.kept")
 ///     .first_sync(Duration::from_secs(2))
