@@ -43,6 +43,8 @@ pub struct FileSource {
     watch: Option<Watch>,
     asked: bool,
     absence: Absence,
+    /// How often the content is compared.
+    poll: Duration,
 }
 
 /// What it means that there is no such file.
@@ -65,7 +67,14 @@ impl FileSource {
     /// The file at this path. It need not exist yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), seen: None, watch: None, asked: false, absence: Absence::Trouble }
+        Self {
+            path: path.into(),
+            seen: None,
+            watch: None,
+            asked: false,
+            absence: Absence::Trouble,
+            poll: POLL_INTERVAL,
+        }
     }
 
     /// Takes a file that is not there for one without flags, as for overrides that are made when they
@@ -152,7 +161,7 @@ impl RuleSource for FileSource {
         if let Some(watch) = self.watch.as_ref().filter(|_| self.asked) {
             tokio::select! {
                 () = watch.changed.notified() => {}
-                () = sleep(POLL_INTERVAL) => {}
+                () = sleep(self.poll) => {}
             }
         }
         // Watching begins before the read, so that no change falls in between.
@@ -337,5 +346,27 @@ mod tests {
         fs::write(&path, "{}").unwrap();
         assert!(source.next(100).await.unwrap().is_some());
         assert!(source.watch.as_ref().is_some_and(|watch| watch._watcher.is_some()));
+    }
+
+    /// The same through the source, which would look again by itself only in an hour.
+    #[tokio::test]
+    async fn a_change_is_handed_out_when_the_watch_tells_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, draft] = ["flags.json", "draft"].map(|name| folder.path().join(name));
+        std::fs::write(&path, "{}").unwrap();
+        let poll = Duration::from_secs(3600);
+        let mut source = FileSource { poll, ..FileSource::new(&path) };
+        assert_eq!(source.next(100).await.unwrap(), Some(Document::new("{}")));
+        std::fs::write(&draft, "[]").unwrap();
+        std::fs::rename(&draft, &path).unwrap();
+        let changed = async {
+            loop {
+                if let Some(document) = source.next(100).await.unwrap() {
+                    return document;
+                }
+            }
+        };
+        let changed = tokio::time::timeout(Duration::from_secs(20), changed).await;
+        assert_eq!(changed.unwrap(), Document::new("[]"));
     }
 }
