@@ -1,19 +1,19 @@
 //! Automation for this workspace: test databases, checks, and the whole of CI.
 //!
-//! One file per verb; the verbs share [`server`] (a throw-away PostgreSQL), [`source`] (Rust text
+//! One file per verb; the verbs share [`server`] (throw-away servers), [`source`] (Rust text
 //! without its comments and literals) and [`workspace`] (where things are). Unix only, because a
 //! test server is kept by a shell and by process groups.
 //!
 //! Exit codes: 0 success, 1 a check or a step failed, 2 the command line was not understood.
-//! `test`, `postgres` and `fuzz` pass on the exit code of the command they ran.
+//! `test`, `postgres`, `mariadb` and `fuzz` pass on the exit code of the command they ran.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
+mod beside;
 mod ci;
 mod fuzz;
 mod layering;
 mod model;
-mod postgres;
 mod server;
 mod source;
 mod test;
@@ -22,7 +22,10 @@ mod workspace;
 
 use std::{env, process::ExitCode};
 
-use crate::model::Extent;
+use crate::{
+    model::Extent,
+    server::{MARIADB, POSTGRES},
+};
 
 const HELP: &str = "\
 Automation for this workspace.
@@ -35,6 +38,7 @@ Verbs:
                            none)
   postgres [-- CMD..]      run CMD with CROSSFADE_TEST_POSTGRES_URL pointing at a throw-away
                            PostgreSQL; without CMD print its address and wait for Ctrl-C
+  mariadb [-- CMD..]       the same with CROSSFADE_TEST_MYSQL_URL and a throw-away MariaDB
   model [--deep]           explore the model of the protocol and print states, depth and time;
                            `--deep` goes on to a hundred million states, in release
   fuzz [--seconds N] [TARGET..]
@@ -59,6 +63,9 @@ Environment:
                            default: looked for in PATH and in the usual places
   CROSSFADE_PG_FSYNC       `on` makes commits durable, as in production, for figures that mean
                            something; default: off, which tests are faster with
+  CROSSFADE_MARIADB_BIN    folder that holds mariadb-install-db and mariadbd; default: looked for
+                           in PATH and in the usual places
+  CROSSFADE_MARIADB_FSYNC  as CROSSFADE_PG_FSYNC
 ";
 
 fn main() -> ExitCode {
@@ -78,8 +85,14 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         ("test", _) => test::run(rest),
-        ("postgres", []) => postgres::run(&[]),
-        ("postgres", [separator, command @ ..]) if separator == "--" => postgres::run(command),
+        ("postgres", []) => beside::run(&POSTGRES, &[]),
+        ("postgres", [separator, command @ ..]) if separator == "--" => {
+            beside::run(&POSTGRES, command)
+        }
+        ("mariadb", []) => beside::run(&MARIADB, &[]),
+        ("mariadb", [separator, command @ ..]) if separator == "--" => {
+            beside::run(&MARIADB, command)
+        }
         ("model", []) => model::run(Extent::Usual),
         ("model", [only]) if only == "--deep" => model::run(Extent::Deep),
         ("fuzz", _) => match fuzz::Plan::from_arguments(rest) {
@@ -89,7 +102,9 @@ fn main() -> ExitCode {
         ("layering", []) => layering::run(),
         ("tidy", []) => tidy::run(),
         ("ci", []) => ci::run(),
-        ("postgres", _) => return misused("`postgres` takes its command after `--`"),
+        ("postgres" | "mariadb", _) => {
+            return misused(&format!("`{verb}` takes its command after `--`"));
+        }
         ("model", _) => return misused("`model` takes `--deep` and nothing else"),
         ("layering" | "tidy" | "ci", _) => {
             return misused(&format!("`{verb}` takes no arguments"));

@@ -1,6 +1,6 @@
-//! A throw-away PostgreSQL server: private data folder, free port, gone when this process is.
+//! Throw-away servers: private data folder, free port, gone when this process is.
 //!
-//! The server belongs to a small shell, the *keeper* (`keeper.sh`), which holds the reading end of
+//! A server belongs to a small shell, the *keeper* (`keeper.sh`), which holds the reading end of
 //! a pipe whose only writing end is here. However this process ends (return, panic, Ctrl-C,
 //! SIGTERM, SIGKILL), the kernel closes the pipe and the keeper stops the server and removes its
 //! folder. There is no signal handler that could be missed.
@@ -9,35 +9,33 @@ mod account;
 mod binaries;
 mod install;
 mod keeper;
+mod kind;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    fs,
     net::TcpListener,
-    path::Path,
-    process::{Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 
+pub(crate) use self::kind::{Kind, MARIADB, POSTGRES};
 use self::{account::Account, binaries::Binaries, keeper::Keeper};
-
-/// The environment variable under which commands find the server.
-pub(crate) const URL_VARIABLE: &str = "CROSSFADE_TEST_POSTGRES_URL";
 
 const START_DEADLINE: Duration = Duration::from_secs(60);
 const START_POLL: Duration = Duration::from_millis(25);
 /// How often another free port is tried when a stranger took the first one.
 const PORT_ATTEMPTS: u32 = 5;
 
-/// A running server that accepts its superuser `crossfade` without a password on 127.0.0.1.
+/// A running server that accepts its first user without a password on 127.0.0.1.
 ///
 /// Dropping it stops the server and removes its data.
 #[derive(Debug)]
 pub(crate) struct Server {
+    kind: &'static Kind,
     url: String,
     keeper: Keeper,
 }
@@ -46,44 +44,48 @@ impl Server {
     /// Starts a server and returns when it answers; at most 60 seconds later.
     ///
     /// # Errors
-    /// PostgreSQL is not installed and cannot be, or does not start; the error carries the end of
-    /// the server's log.
-    pub(crate) fn start() -> Result<Self> {
-        let binaries = match Binaries::find()? {
+    /// The server is not installed and cannot be, or does not start; the error carries the end of
+    /// its log.
+    pub(crate) fn start(kind: &'static Kind) -> Result<Self> {
+        let binaries = match Binaries::find(kind)? {
             Some(found) => found,
-            None => install::postgresql()?,
+            None => install::distribution(kind)?,
         };
-        let account = Account::choose()?;
+        let account = Account::choose(kind)?;
 
         let mut attempt = 1;
         loop {
             let port = free_port()?;
-            let mut keeper = Keeper::start(&binaries, &account, port)?;
-            match wait_until_ready(&binaries, &mut keeper, port) {
+            let mut keeper = Keeper::start(kind, &binaries, &account, port)?;
+            match wait_until_ready(kind, &binaries, &mut keeper, port) {
                 Ok(()) => {
-                    let url = format!("postgres://crossfade@127.0.0.1:{port}/postgres");
-                    return Ok(Self { url, keeper });
+                    let (user, database) = kind.address;
+                    let url = format!("{user}@127.0.0.1:{port}/{database}");
+                    return Ok(Self { kind, url, keeper });
                 }
-                Err(_) if attempt < PORT_ATTEMPTS && lost_port(&keeper.log_tail()) => attempt += 1,
+                Err(_) if attempt < PORT_ATTEMPTS && keeper.log_tail().contains(kind.lost_port) => {
+                    attempt += 1;
+                }
                 Err(error) => {
                     let log = keeper.log_tail();
-                    bail!("PostgreSQL does not start: {error:#}; its log ends:\n{log}");
+                    bail!("{} does not start: {error:#}; its log ends:\n{log}", kind.name);
                 }
             }
         }
     }
 
-    /// The address of the server's database `postgres`.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// The environment variable for the server's address, and the address.
+    pub(crate) fn variable(&self) -> (&'static str, &str) {
+        (self.kind.url_variable, &self.url)
     }
 
     /// Runs `command` to its end with the server's address in its environment.
     ///
     /// The command is ended together with this process.
     pub(crate) fn run(&mut self, command: &mut Command) -> Result<ExitStatus> {
+        let (variable, url) = self.variable();
         let mut child = command
-            .env(URL_VARIABLE, &self.url)
+            .env(variable, url)
             .spawn()
             .with_context(|| format!("run {}", command.get_program().display()))?;
         self.keeper.command_started(child.id());
@@ -110,17 +112,18 @@ fn free_port() -> Result<u16> {
     Ok(probe.local_addr().context("look for a free port")?.port())
 }
 
-fn wait_until_ready(binaries: &Binaries, keeper: &mut Keeper, port: u16) -> Result<()> {
+fn wait_until_ready(
+    kind: &Kind,
+    binaries: &Binaries,
+    keeper: &mut Keeper,
+    port: u16,
+) -> Result<()> {
     let deadline = Instant::now() + START_DEADLINE;
-    let mut probe = Command::new(binaries.program("pg_isready"));
-    probe.args(["--quiet", "--host=127.0.0.1", "--dbname=postgres", "--username=crossfade"]);
-    probe.arg(format!("--port={port}")).stdin(Stdio::null());
     loop {
         if let Some(status) = keeper.ended()? {
             bail!("the server ended before it answered ({status})");
         }
-        // The status in the private folder tells this server from a stranger on the same port.
-        if says_ready(&keeper.data()) && probe.status().context("run pg_isready")?.success() {
+        if (kind.answers)(binaries, &keeper.data(), port)? {
             return Ok(());
         }
         if Instant::now() >= deadline {
@@ -128,15 +131,4 @@ fn wait_until_ready(binaries: &Binaries, keeper: &mut Keeper, port: u16) -> Resu
         }
         thread::sleep(START_POLL);
     }
-}
-
-/// Whether the postmaster of this data folder accepts connections: line 8 of `postmaster.pid`.
-fn says_ready(data: &Path) -> bool {
-    fs::read_to_string(data.join("postmaster.pid"))
-        .is_ok_and(|text| text.lines().nth(7).is_some_and(|status| status.trim() == "ready"))
-}
-
-/// Whether the log says that another process took the port between choosing and binding it.
-fn lost_port(log: &str) -> bool {
-    log.contains("could not bind IPv4 address")
 }

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{server::Server, workspace};
+use crate::{
+    server::{POSTGRES, Server},
+    workspace,
+};
 
 /// Builds the binaries, which the integration tests start, and runs unit and integration tests
 /// with `arguments`, then the documentation tests.
@@ -12,7 +15,7 @@ use crate::{server::Server, workspace};
 /// Benches are left out: they measure, and CI only compiles them.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let root = workspace::root()?;
-    let mut server = Server::start()?;
+    let mut server = Server::start(&POSTGRES)?;
 
     let mut build = workspace::cargo();
     build.current_dir(&root).args(["build", "--workspace", "--bins"]);

@@ -1,4 +1,4 @@
-//! The account a server runs under: PostgreSQL refuses to run as root.
+//! The account a server runs under: none runs as root.
 
 use std::{
     path::Path,
@@ -6,6 +6,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+
+use super::kind::Kind;
 
 /// How to run a program as the server's owner.
 #[derive(Debug)]
@@ -15,22 +17,22 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The current user; or, for root, `postgres`, and where there is none `nobody`.
+    /// The current user; or, for root, the first of the kind's accounts that exists.
     ///
     /// Where `setpriv` can ask for it, the server also gets SIGQUIT when the process that started
     /// it dies, so that not even killing the keeper leaves a server behind.
-    pub(super) fn choose() -> Result<Self> {
+    pub(super) fn choose(kind: &Kind) -> Result<Self> {
         if !is_root()? {
             let watched = words("setpriv --pdeathsig QUIT --");
             let prefix = if works(&watched) { watched } else { Vec::new() };
             return Ok(Self { prefix, owner: None });
         }
 
-        let Some((name, user)) = ["postgres", "nobody"]
-            .into_iter()
-            .find_map(|name| id(&["-u", name]).ok().map(|user| (name, user)))
+        let Some((name, user)) =
+            kind.accounts.iter().find_map(|name| id(&["-u", name]).ok().map(|user| (name, user)))
         else {
-            bail!("PostgreSQL refuses to run as root and there is no user `postgres` or `nobody`");
+            let accounts = kind.accounts.join("` or `");
+            bail!("{} does not run as root and there is no user `{accounts}`", kind.name);
         };
         let group = id(&["-g", name])?;
         let prefix = [

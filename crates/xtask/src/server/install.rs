@@ -1,36 +1,34 @@
-//! Installs PostgreSQL where that can be done without asking: on Debian and Ubuntu, as root.
+//! Installs a server where that can be done without asking: on Debian and Ubuntu, as root.
 
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{account, binaries::Binaries};
+use super::{account, binaries::Binaries, kind::Kind};
 
-/// Tells Debian's package not to create and start a server of its own.
+/// Tells Debian's package of PostgreSQL not to create and start a server of its own.
 const CLUSTER_OPTIONS: &str = "/etc/postgresql-common/createcluster.conf";
 
-const MISSING: &str = "\
-PostgreSQL's server programs (initdb, postgres, pg_isready) were not found; install them:
-  Debian, Ubuntu   apt-get install postgresql
-  Fedora, RHEL     dnf install postgresql-server
-  Alpine           apk add postgresql
-  macOS            brew install postgresql
-or set CROSSFADE_PG_BIN to the folder that holds them";
-
-/// Installs the distribution's PostgreSQL and returns its programs.
-pub(super) fn postgresql() -> Result<Binaries> {
+/// Installs the distribution's server and returns its programs.
+pub(super) fn distribution(kind: &Kind) -> Result<Binaries> {
     if !Path::new("/etc/debian_version").exists() || !account::is_root()? {
-        bail!(MISSING);
+        bail!(kind.missing);
     }
-    eprintln!("PostgreSQL is missing; installing the package `postgresql`");
-    keep_from_starting().context("configure the package")?;
-    apt_get(&["update"])?;
-    apt_get(&["install", "-y", "--no-install-recommends", "postgresql"])?;
-    Binaries::find()?.context(MISSING)
+    let packages = kind.packages.join(" ");
+    eprintln!("{} is missing; installing the package(s) {packages}", kind.name);
+    (kind.before_install)().context("configure the package")?;
+    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    install.extend(kind.packages);
+    for arguments in [&["update"][..], &install] {
+        let status = apt_get(arguments)?;
+        let arguments = arguments.join(" ");
+        ensure!(status, "apt-get {arguments} failed\n{}", kind.missing);
+    }
+    Binaries::find(kind)?.context(kind.missing)
 }
 
 /// Writes the option unless the machine's owner has a file of their own there.
-fn keep_from_starting() -> Result<()> {
+pub(super) fn keep_postgres_from_starting() -> Result<()> {
     let options = Path::new(CLUSTER_OPTIONS);
     if options.exists() {
         return Ok(());
@@ -42,7 +40,8 @@ fn keep_from_starting() -> Result<()> {
     Ok(())
 }
 
-fn apt_get(arguments: &[&str]) -> Result<()> {
+/// Whether it succeeded.
+fn apt_get(arguments: &[&str]) -> Result<bool> {
     let status = Command::new("apt-get")
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
@@ -50,6 +49,5 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
         .env("UCF_FORCE_CONFFOLD", "1")
         .status()
         .context("run apt-get")?;
-    ensure!(status.success(), "apt-get {} failed: {status}\n{MISSING}", arguments.join(" "));
-    Ok(())
+    Ok(status.success())
 }

@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use super::{account::Account, binaries::Binaries};
+use super::{account::Account, binaries::Binaries, kind::Kind};
 
 const SCRIPT: &str = include_str!("keeper.sh");
 /// The folder's own name and the socket's fit behind it in the 104 bytes that macOS allows.
@@ -35,15 +35,21 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Starts the script; the server comes up, or fails to, in the background.
-    pub(super) fn start(binaries: &Binaries, account: &Account, port: u16) -> Result<Self> {
+    pub(super) fn start(
+        kind: &Kind,
+        binaries: &Binaries,
+        account: &Account,
+        port: u16,
+    ) -> Result<Self> {
         let log = tempfile::tempfile().context("create the server's log")?;
         let handle = || log.try_clone().context("share the server's log");
         let (output, errors) = (handle()?, handle()?);
-        let folder = private_folder(account)?;
+        let script = format!("{}\n{SCRIPT}", kind.script);
+        let (installer, program) = binaries.installer_and_server();
+        let folder = private_folder(kind, account)?;
         let mut child = Command::new("sh")
-            .args(["-c", SCRIPT, "keeper"])
-            .arg(folder.path())
-            .arg(binaries.folder())
+            .args(["-c", &script, "keeper"])
+            .args([folder.path(), installer, program])
             .arg(port.to_string())
             .args(account.prefix())
             .current_dir(folder.path())
@@ -85,7 +91,7 @@ impl Keeper {
         self.child.wait()
     }
 
-    /// The last lines that initdb and the server wrote.
+    /// The last lines that the preparation and the server wrote.
     pub(super) fn log_tail(&self) -> String {
         let length = self.log.metadata().map_or(0, |metadata| metadata.len());
         let start = length.saturating_sub(LOG_TAIL_BYTES);
@@ -116,7 +122,7 @@ impl Drop for Keeper {
 ///
 /// Everything that takes time comes before the folder exists: until the keeper runs, killing this
 /// process would leave it behind.
-fn private_folder(account: &Account) -> Result<TempDir> {
+fn private_folder(kind: &Kind, account: &Account) -> Result<TempDir> {
     let mut refused = Vec::new();
     for parent in [env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/var/tmp")] {
         let reason = if parent.as_os_str().len() > LONGEST_PARENT {
@@ -124,7 +130,7 @@ fn private_folder(account: &Account) -> Result<TempDir> {
         } else if !account.can_enter(&parent) {
             "the server cannot enter it".to_owned()
         } else {
-            match folder_below(&parent, account) {
+            match folder_below(&parent, kind, account) {
                 Ok(folder) => return Ok(folder),
                 Err(error) => error.to_string(),
             }
@@ -134,9 +140,9 @@ fn private_folder(account: &Account) -> Result<TempDir> {
     bail!("no folder for the server's data; tried {}", refused.join("; "))
 }
 
-fn folder_below(parent: &Path, account: &Account) -> io::Result<TempDir> {
+fn folder_below(parent: &Path, kind: &Kind, account: &Account) -> io::Result<TempDir> {
     let folder = tempfile::Builder::new()
-        .prefix("crossfade-pg-")
+        .prefix(kind.folder_prefix)
         .permissions(PermissionsExt::from_mode(0o700))
         .tempdir_in(parent)?;
     if let Some((user, group)) = account.owner() {

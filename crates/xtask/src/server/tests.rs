@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{binaries, lost_port, says_ready};
+use super::{
+    binaries,
+    kind::{self, says_ready},
+};
 
 #[track_caller]
 fn check_choice(
@@ -18,13 +21,14 @@ fn check_choice(
     let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
     let complete = paths(complete);
     let chosen = binaries::choose(
+        &kind::POSTGRES,
         explicit.map(Path::new),
         &paths(search),
         &paths(installed),
         |folder: &Path| complete.iter().any(|it| it == folder),
     )
     .unwrap();
-    assert_eq!(chosen.as_ref().map(binaries::Binaries::folder), expect.map(Path::new));
+    assert_eq!(chosen.as_deref(), expect.map(Path::new));
 }
 
 #[test]
@@ -52,11 +56,9 @@ fn search_path_goes_before_the_usual_places() {
 #[test]
 fn named_folder_goes_before_everything_and_is_never_replaced() {
     check_choice(Some("/named"), &["/bin"], &[], &["/named", "/bin"], Some("/named"));
-    let error =
-        binaries::choose(Some(Path::new("/named")), &[PathBuf::from("/bin")], &[], |folder| {
-            folder == Path::new("/bin")
-        })
-        .unwrap_err();
+    let (named, search) = (Path::new("/named"), [PathBuf::from("/bin")]);
+    let complete = |folder: &Path| folder == Path::new("/bin");
+    let error = binaries::choose(&kind::POSTGRES, Some(named), &search, &[], complete).unwrap_err();
     assert!(error.to_string().starts_with("CROSSFADE_PG_BIN=/named does not hold all of initdb"));
 }
 
@@ -72,10 +74,29 @@ fn only_the_status_line_says_ready() {
 }
 
 #[test]
+fn programs_of_several_folders_are_gathered() {
+    let folders = ["/bin", "/sbin"].map(PathBuf::from);
+    let gather = |files: &[&str]| {
+        binaries::scattered(&["install", "serve"], &folders, |path| {
+            files.iter().any(|file| path == Path::new(file))
+        })
+    };
+    let found = gather(&["/bin/install", "/sbin/install", "/sbin/serve"]).unwrap();
+    let expect = (Path::new("/bin/install"), Path::new("/sbin/serve"));
+    assert_eq!(found.installer_and_server(), expect);
+    assert_eq!(found.program("serve"), expect.1);
+    assert_eq!(gather(&["/bin/install"]), None);
+}
+
+#[test]
 fn taken_port_is_told_from_other_failures() {
-    assert!(lost_port(
-        "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use\n\
-         FATAL:  could not create any TCP/IP sockets"
-    ));
-    assert!(!lost_port("FATAL:  could not create shared memory segment"));
+    let lost = |kind: &kind::Kind, log: &str| log.contains(kind.lost_port);
+    let taken = "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use\n\
+                 FATAL:  could not create any TCP/IP sockets";
+    assert!(lost(&kind::POSTGRES, taken));
+    assert!(!lost(&kind::POSTGRES, "FATAL:  could not create shared memory segment"));
+    let taken = "[ERROR] Can't start server: Bind on TCP/IP port. Got error: 98: Address already \
+                 in use";
+    assert!(lost(&kind::MARIADB, taken));
+    assert!(!lost(&kind::MARIADB, "[ERROR] Aborting"));
 }

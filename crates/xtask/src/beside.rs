@@ -1,11 +1,12 @@
-//! `cargo xtask postgres`: any command beside a throw-away PostgreSQL, for benches and the demo.
+//! `cargo xtask postgres` and `cargo xtask mariadb`: any command beside a throw-away server, for
+//! benches and the demo.
 
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
 use crate::{
-    server::{Server, URL_VARIABLE},
+    server::{Kind, Server},
     workspace,
 };
 
@@ -13,11 +14,12 @@ use crate::{
 ///
 /// Without a command it prints the address and returns only when the server has ended; Ctrl-C ends
 /// this process and thereby the server.
-pub(crate) fn run(command: &[String]) -> Result<ExitCode> {
-    let mut server = Server::start()?;
+pub(crate) fn run(kind: &'static Kind, command: &[String]) -> Result<ExitCode> {
+    let mut server = Server::start(kind)?;
     match command {
         [] => {
-            println!("{URL_VARIABLE}={}", server.url());
+            let (variable, url) = server.variable();
+            println!("{variable}={url}");
             eprintln!("Ctrl-C stops this server and removes its data");
             Err(server.wait())
         }

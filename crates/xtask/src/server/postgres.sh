@@ -1,0 +1,16 @@
+# What `keeper.sh` calls to prepare and to run PostgreSQL. Arguments: the words that run a command
+# under the server's account.
+pid_file=data/postmaster.pid
+# Ends every session at once and writes nothing.
+signal=QUIT
+
+prepare() {
+    "$@" "$installer" --pgdata="$folder/data" --username=crossfade --auth=trust \
+        --encoding=UTF8 --locale=C --no-sync
+}
+
+serve() {
+    exec "$@" "$program" -D "$folder/data" -c listen_addresses=127.0.0.1 -c port="$port" \
+        -c unix_socket_directories="$folder" -c max_connections=300 \
+        -c fsync="${CROSSFADE_PG_FSYNC:-off}" -c full_page_writes="${CROSSFADE_PG_FSYNC:-off}"
+}
