@@ -1,4 +1,4 @@
-//! Word that the control tables changed: LISTEN/NOTIFY on PostgreSQL, polling on SQLite.
+//! Word that the control tables changed: LISTEN/NOTIFY on PostgreSQL, polling elsewhere.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -6,9 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use crossfade_store::{Changes, StoreError};
 #[cfg(feature = "postgres")]
-use sqlx::pool::PoolConnection;
-#[cfg(feature = "postgres")]
-use sqlx::postgres::{PgListener, PgPool, Postgres};
+use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -18,7 +16,7 @@ use crate::mechanism::Mechanism;
 /// The channel on which every change of the control tables is announced.
 pub(crate) const CHANNEL: &str = "crossfade";
 
-/// How often SQLite is looked at.
+/// How often MariaDB and SQLite are looked at.
 const POLL: Duration = Duration::from_millis(100);
 
 /// How long a missed announcement may stay unnoticed.
@@ -32,9 +30,9 @@ const SAFETY_POLL: Duration = Duration::from_secs(5);
 pub(crate) struct Watcher {
     count: watch::Sender<u64>,
     task: Mutex<Option<JoinHandle<()>>>,
-    /// The listener's connection, and one for what it makes others read.
-    #[cfg(feature = "postgres")]
-    reserved: Option<PgPool>,
+    /// On PostgreSQL the listener's connection, and one for what it makes others read; on MariaDB
+    /// one that asks for changes. SQLite has no queue for connections.
+    reserved: Option<Pool>,
 }
 
 impl Watcher {
@@ -42,16 +40,7 @@ impl Watcher {
         Self {
             count: watch::Sender::new(1),
             task: Mutex::default(),
-            #[cfg(feature = "postgres")]
-            reserved: match pool {
-                Pool::Postgres(pool) => {
-                    // With the application's own hooks, which may set the search path.
-                    let two = pool.options().clone().min_connections(0).max_connections(2);
-                    Some(two.connect_lazy_with((*pool.connect_options()).clone()))
-                }
-                #[cfg(feature = "sqlite")]
-                Pool::Sqlite(_) => None,
-            },
+            reserved: reserved(pool),
         }
     }
 
@@ -65,12 +54,26 @@ impl Watcher {
     }
 
     /// A connection that no query of the application can hold; `None` where there is none such.
-    #[cfg(feature = "postgres")]
-    pub(crate) async fn reserved(&self) -> Option<Result<PoolConnection<Postgres>, sqlx::Error>> {
-        match &self.reserved {
-            Some(pool) => Some(pool.acquire().await),
-            None => None,
+    pub(crate) fn reserved(&self) -> Option<&Pool> {
+        self.reserved.as_ref()
+    }
+}
+
+/// A small pool with the application's own hooks, which may set the search path.
+fn reserved(pool: &Pool) -> Option<Pool> {
+    match pool {
+        #[cfg(feature = "mysql")]
+        Pool::Mysql(pool) => {
+            let one = pool.options().clone().min_connections(0).max_connections(1);
+            Some(Pool::Mysql(one.connect_lazy_with((*pool.connect_options()).clone())))
         }
+        #[cfg(feature = "postgres")]
+        Pool::Postgres(pool) => {
+            let two = pool.options().clone().min_connections(0).max_connections(2);
+            Some(Pool::Postgres(two.connect_lazy_with((*pool.connect_options()).clone())))
+        }
+        #[cfg(feature = "sqlite")]
+        Pool::Sqlite(_) => None,
     }
 }
 
@@ -114,7 +117,7 @@ impl Changes for Database {
         }
         let watcher = &self.inner.watcher;
         #[cfg(feature = "postgres")]
-        if let Some(pool) = &watcher.reserved {
+        if let Some(Pool::Postgres(pool)) = &watcher.reserved {
             watcher.listen(pool);
             let mut count = watcher.count.subscribe();
             let wait = count.wait_for(|count| *count != seen);

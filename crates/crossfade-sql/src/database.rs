@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use crossfade_core::{Definition, MigrationName};
 use crossfade_store::StoreError;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 use sqlx::ConnectOptions;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 use sqlx::Connection;
+#[cfg(feature = "mysql")]
+use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 #[cfg(feature = "postgres")]
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 #[cfg(feature = "sqlite")]
@@ -33,6 +35,9 @@ const NAMESPACE: &str = "select coalesce((select n.nspname::text from pg_class c
 /// A database engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
+    /// MariaDB 10.6 and later, with InnoDB. MySQL itself lacks some of what is asked of it.
+    #[cfg(feature = "mysql")]
+    Mysql,
     /// PostgreSQL 14 and later.
     #[cfg(feature = "postgres")]
     Postgres,
@@ -44,6 +49,8 @@ pub enum Engine {
 impl Engine {
     /// The engines of this build.
     pub const ALL: &[Self] = &[
+        #[cfg(feature = "mysql")]
+        Self::Mysql,
         #[cfg(feature = "postgres")]
         Self::Postgres,
         #[cfg(feature = "sqlite")]
@@ -54,6 +61,8 @@ impl Engine {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql => "mysql",
             #[cfg(feature = "postgres")]
             Self::Postgres => "postgres",
             #[cfg(feature = "sqlite")]
@@ -70,6 +79,8 @@ impl fmt::Display for Engine {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Pool {
+    #[cfg(feature = "mysql")]
+    Mysql(MySqlPool),
     #[cfg(feature = "postgres")]
     Postgres(PgPool),
     #[cfg(feature = "sqlite")]
@@ -114,6 +125,13 @@ impl fmt::Debug for Database {
 #[derive(Clone, Debug)]
 pub struct AnyPool(Pool);
 
+#[cfg(feature = "mysql")]
+impl From<MySqlPool> for AnyPool {
+    fn from(pool: MySqlPool) -> Self {
+        Self(Pool::Mysql(pool))
+    }
+}
+
 #[cfg(feature = "postgres")]
 impl From<PgPool> for AnyPool {
     fn from(pool: PgPool) -> Self {
@@ -129,7 +147,8 @@ impl From<SqlitePool> for AnyPool {
 }
 
 impl Database {
-    /// Connects to `postgres://…` or `sqlite://…`. A missing SQLite file is created.
+    /// Connects to `postgres://…`, `mysql://…`, `mariadb://…` or `sqlite://…`. A missing SQLite file
+    /// is created.
     ///
     /// # Errors
     ///
@@ -137,6 +156,18 @@ impl Database {
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let scheme = url.split(':').next().unwrap_or_default();
         let pool = match scheme {
+            #[cfg(feature = "mysql")]
+            "mysql" | "mariadb" => {
+                let options =
+                    MySqlConnectOptions::from_str(url).doing("failed to read the database URL")?;
+                let first = options.connect().await.doing("failed to connect to MariaDB")?;
+                first.close().await.doing("failed to connect to MariaDB")?;
+                let pool = Self::mysql_pool_options()
+                    .max_connections(16)
+                    .acquire_timeout(Duration::from_secs(10))
+                    .connect_lazy_with(options);
+                Pool::Mysql(pool)
+            }
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => {
                 let options = PgConnectOptions::from_str(url)
@@ -190,14 +221,36 @@ impl Database {
         PgPoolOptions::new().test_before_acquire(false)
     }
 
-    /// Wraps a pool of the application's own, best made with `postgres_pool_options`.
+    /// `postgres_pool_options` for MariaDB.
+    #[cfg(feature = "mysql")]
+    #[must_use]
+    pub fn mysql_pool_options() -> MySqlPoolOptions {
+        MySqlPoolOptions::new().test_before_acquire(false)
+    }
+
+    /// Wraps a pool of the application's own, best made with `postgres_pool_options` or
+    /// `mysql_pool_options`.
     ///
     /// # Errors
     ///
-    /// Kind `Unavailable` when the database does not answer.
+    /// Kind `Unavailable` when the database does not answer, `Invalid` for a server that is MySQL
+    /// or too old, and for a MariaDB pool whose URL names no database.
     pub async fn open(pool: impl Into<AnyPool>) -> Result<Self, StoreError> {
         let AnyPool(pool) = pool.into();
         let (namespace, display) = match &pool {
+            #[cfg(feature = "mysql")]
+            Pool::Mysql(pool) => {
+                let found: (String, Option<String>) =
+                    sqlx::query_as("select cast(version() as char), cast(database() as char)")
+                        .fetch_one(pool)
+                        .await
+                        .doing("failed to reach MariaDB")?;
+                let schema = crate::mariadb::accepted(&found.0, found.1)?;
+                let options = pool.connect_options();
+                let display =
+                    format!("mysql://{}:{}/{schema}", options.get_host(), options.get_port());
+                (schema, display)
+            }
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => {
                 let schema: Option<String> = sqlx::query_scalar(NAMESPACE)
@@ -239,6 +292,8 @@ impl Database {
     #[must_use]
     pub fn engine(&self) -> Engine {
         match &self.inner.pool {
+            #[cfg(feature = "mysql")]
+            Pool::Mysql(_) => Engine::Mysql,
             #[cfg(feature = "postgres")]
             Pool::Postgres(_) => Engine::Postgres,
             #[cfg(feature = "sqlite")]
@@ -252,14 +307,25 @@ impl Database {
         &self.inner.display
     }
 
+    /// The MariaDB pool; `None` on another engine.
+    #[cfg(feature = "mysql")]
+    #[must_use]
+    pub fn mysql(&self) -> Option<&MySqlPool> {
+        match &self.inner.pool {
+            Pool::Mysql(pool) => Some(pool),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => None,
+        }
+    }
+
     /// The PostgreSQL pool; `None` on another engine.
     #[cfg(feature = "postgres")]
     #[must_use]
     pub fn postgres(&self) -> Option<&PgPool> {
         match &self.inner.pool {
             Pool::Postgres(pool) => Some(pool),
-            #[cfg(feature = "sqlite")]
-            Pool::Sqlite(_) => None,
+            #[cfg(any(feature = "mysql", feature = "sqlite"))]
+            _ => None,
         }
     }
 
@@ -269,8 +335,8 @@ impl Database {
     pub fn sqlite(&self) -> Option<&SqlitePool> {
         match &self.inner.pool {
             Pool::Sqlite(pool) => Some(pool),
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(_) => None,
+            #[cfg(any(feature = "mysql", feature = "postgres"))]
+            _ => None,
         }
     }
 }

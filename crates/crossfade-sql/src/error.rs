@@ -16,9 +16,42 @@ pub(crate) fn failure(error: &sqlx::Error) -> Failure {
         | sqlx::Error::PoolClosed
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::WorkerCrashed => Failure::ConnectionLost,
+        #[cfg(feature = "mysql")]
+        error if mysql_number(error).is_some() => by_mysql(error),
         sqlx::Error::Database(database) => by_code(database.code().as_deref().unwrap_or_default()),
         _ => Failure::Refused,
     }
+}
+
+/// MariaDB's number for a row that is there already.
+#[cfg(feature = "mysql")]
+pub(crate) const DUPLICATE: u16 = 1062;
+
+/// MariaDB's own number of an error, which says more than its SQLSTATE.
+#[cfg(feature = "mysql")]
+pub(crate) fn mysql_number(error: &sqlx::Error) -> Option<u16> {
+    let database = error.as_database_error()?;
+    Some(database.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()?.number())
+}
+
+#[cfg(feature = "mysql")]
+fn by_mysql(error: &sqlx::Error) -> Failure {
+    match mysql_number(error).unwrap_or_default() {
+        // Deadlock; record has changed; the savepoint of the transaction went with a deadlock.
+        1213 | 1020 => Failure::Transient,
+        1305 if words_of(error).contains(crate::mariadb::SAVEPOINT) => Failure::Transient,
+        // Lock wait timeout.
+        1205 => Failure::LockTimeout,
+        // Connection killed; server shuts down; no thread for another connection.
+        1927 | 1053 | 1040 => Failure::ConnectionLost,
+        _ if code(error).is_some_and(|code| code.starts_with("08")) => Failure::ConnectionLost,
+        _ => Failure::Refused,
+    }
+}
+
+#[cfg(feature = "mysql")]
+fn words_of(error: &sqlx::Error) -> &str {
+    error.as_database_error().map_or("", |database| database.message())
 }
 
 /// SQLSTATEs of PostgreSQL have five characters; SQLite's extended result codes are numbers whose
@@ -99,6 +132,15 @@ pub(crate) fn words_in_chain(error: &(dyn Error + 'static)) -> String {
 
 /// What the database gave up waiting for: a lock, or the end of the statement.
 pub(crate) fn timed_out(error: &sqlx::Error) -> Option<StoreErrorKind> {
+    #[cfg(feature = "mysql")]
+    if let Some(number) = mysql_number(error) {
+        return match number {
+            1205 => Some(StoreErrorKind::LockTimeout),
+            // max_statement_time exceeded.
+            1969 => Some(StoreErrorKind::StatementTimeout),
+            _ => None,
+        };
+    }
     match code(error)?.as_str() {
         // PostgreSQL: lock_not_available. SQLite: SQLITE_BUSY, SQLITE_LOCKED.
         "55P03" | "5" | "6" => Some(StoreErrorKind::LockTimeout),
@@ -116,8 +158,21 @@ pub(crate) fn code(error: &sqlx::Error) -> Option<String> {
 /// Whether the statement named a table that is not there.
 fn no_such_table(error: &sqlx::Error) -> bool {
     let Some(database) = error.as_database_error() else { return false };
+    #[cfg(feature = "mysql")]
+    if mysql_number(error) == Some(1146) {
+        return database.message().contains(".crossfade_");
+    }
     matches!(database.code().as_deref(), Some("42P01" | "42883"))
         || database.message().starts_with("no such table: crossfade_")
+}
+
+/// Whether the server, the file or the transaction takes no writes.
+fn read_only(error: &sqlx::Error) -> bool {
+    #[cfg(feature = "mysql")]
+    if let Some(number) = mysql_number(error) {
+        return matches!(number, 1290 | 1792 | 1836);
+    }
+    matches!(code(error).as_deref(), Some("8" | "1032" | "25006"))
 }
 
 /// An error of a port: `doing` is a fragment such as "failed to read the control tables".
@@ -129,7 +184,7 @@ pub(crate) fn store_error(doing: &str, error: sqlx::Error) -> StoreError {
         )
     } else if let Some(kind) = timed_out(&error) {
         (kind, None)
-    } else if matches!(code(&error).as_deref(), Some("8" | "1032" | "25006")) {
+    } else if read_only(&error) {
         (
             StoreErrorKind::Database,
             Some("the database is read-only for this user; check its file's rights or the server"),
@@ -176,5 +231,5 @@ pub(crate) fn unknown_engine(scheme: &str) -> StoreError {
         StoreErrorKind::Invalid,
         format!("database URLs of the form `{scheme}:` are not supported"),
     )
-    .with_hint(format!("this build knows {}", known.join(" and ")))
+    .with_hint(format!("this build knows {}", known.join(", ")))
 }

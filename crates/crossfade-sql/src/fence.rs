@@ -1,6 +1,7 @@
 //! The fence, and the write transactions that pass it.
 
 use std::error::Error;
+#[cfg(feature = "postgres")]
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -8,7 +9,11 @@ use async_trait::async_trait;
 use crossfade_core::{Definition, Epoch, Key, MigrationName, epoch_lock_id, key_lock_id};
 use crossfade_store::{CommitError, EnterError, Entry, Failure, FencedStore, StoreError};
 
+#[cfg(feature = "mysql")]
+use crate::error::mysql_number;
 use crate::error::{Doing, code, failure, failure_in_chain, store_error, words_in_chain};
+#[cfg(feature = "mysql")]
+use crate::mariadb;
 use crate::mechanism::Mechanism;
 use crate::session::Session;
 use crate::value::{Value, args};
@@ -16,6 +21,14 @@ use crate::{Database, Engine, Tx};
 
 /// SQLSTATE that `crossfade_enter` raises for a closed epoch.
 const CLOSED: &str = "CFF01";
+
+/// What MariaDB says when the fence has not found the epoch open.
+#[cfg(feature = "mysql")]
+const NOT_ONE_ROW: u16 = 1242;
+
+/// How many rows `crossfade_key_locks` has.
+#[cfg(feature = "mysql")]
+const KEY_LOCKS: i64 = 16_384;
 
 /// SQLSTATE that it raises in a transaction of another isolation than READ COMMITTED.
 const OTHER_ISOLATION: &str = "CFF02";
@@ -58,6 +71,18 @@ impl Database {
     ) -> Result<Session, EnterError> {
         let doing = "failed to begin a fenced transaction";
         match self.engine() {
+            #[cfg(feature = "mysql")]
+            Engine::Mysql => {
+                let begin =
+                    mariadb::begin(&lock_timeout.map_or_else(String::new, mariadb::lock_bounds));
+                let enter = self.enter_mariadb(migration, epoch, key);
+                self.begin_by(format!("{begin}; {enter}")).await.map_err(
+                    |error| match mysql_number(&error) {
+                        Some(NOT_ONE_ROW) => EnterError::Closed,
+                        _ => EnterError::Store(store_error(doing, error)),
+                    },
+                )
+            }
             #[cfg(feature = "postgres")]
             Engine::Postgres => {
                 let namespace = &self.inner.namespace;
@@ -127,6 +152,39 @@ impl Database {
     }
 }
 
+#[cfg(feature = "mysql")]
+impl Database {
+    /// The statements by which a transaction of MariaDB enters an epoch and locks a key.
+    ///
+    /// A locking read sees what is committed, whatever the snapshot, so one statement is lock and
+    /// check. It passes over a row that somebody holds alone, as a closer does, and one that a
+    /// closer waits for: a writer with an old epoch would otherwise queue behind the closer and hold
+    /// up those behind it. Where no row is left it fails, on purpose, by a scalar of two rows; the
+    /// rows of a result would be out of reach while sqlx begins the transaction.
+    ///
+    /// The key's lock is a row of `crossfade_key_locks` that its number falls on. A row that stands
+    /// for several keys makes their writers wait for each other, and nothing else: a transaction
+    /// takes one of them, after its epoch.
+    fn enter_mariadb(&self, migration: &MigrationName, epoch: Epoch, key: Option<&Key>) -> String {
+        let row = format!("migration = '{migration}' and epoch = {epoch}");
+        let mut sql = if self.keeps(Mechanism::FenceCheck) {
+            format!(
+                "select if(count(*) = 1, 1, (select 1 union all select 2)) from crossfade_epochs \
+                 where {row} and closed_ms is null lock in share mode skip locked"
+            )
+        } else {
+            format!("select 1 from crossfade_epochs where {row} lock in share mode")
+        };
+        if let Some(key) = key.filter(|_| self.keeps(Mechanism::KeyLock)) {
+            let stripe = key_lock_id(&self.inner.namespace, migration, key).rem_euclid(KEY_LOCKS);
+            sql.push_str("; select 1 from crossfade_key_locks where number = ");
+            sql.push_str(&stripe.to_string());
+            sql.push_str(" for update");
+        }
+        sql
+    }
+}
+
 #[async_trait]
 impl FencedStore for Database {
     type Tx = Tx;
@@ -174,7 +232,8 @@ impl FencedStore for Database {
         let migration = entry.migration.as_str();
         tx.session
             .execute(
-                "delete from crossfade_quarantine where migration = $1 and key = $2",
+                "delete from crossfade_quarantine \
+                 where migration = $1 and crossfade_quarantine.key = $2",
                 args![migration, entry.key.text().as_ref()],
             )
             .await
@@ -220,12 +279,16 @@ pub(crate) async fn mark(
     }
     let engine = database.engine();
     let doing = "failed to put a key into quarantine";
+    let sets = ["reason", "epoch", "marked_ms"]
+        .map(|column| format!("{column} = {}", engine.proposed(column)));
+    // MariaDB has a keyword `key`, which needs no quotes behind a dot.
+    let column = engine.quote("key");
     let sql = format!(
-        "insert into crossfade_quarantine (migration, key, reason, epoch, marked_ms) \
-         values ($1, $2, $3, $4, {}) \
-         on conflict (migration, key) do update set \
-         reason = excluded.reason, epoch = excluded.epoch, marked_ms = excluded.marked_ms",
-        engine.now_ms()
+        "insert into crossfade_quarantine (migration, {column}, reason, epoch, marked_ms) \
+         values ($1, $2, $3, $4, {}) {} {}",
+        engine.now_ms(),
+        engine.or_update(&format!("migration, {column}")),
+        sets.join(", ")
     );
     let key = entry.key.text();
     let args = args![entry.migration.as_str(), key.as_ref(), reason, entry.epoch.get()];
@@ -268,8 +331,8 @@ pub(crate) async fn create_fence(
             session.run_script(&script).await.doing("failed to make the fence")
         }
         // The fence reads the table of epochs.
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite => {
+        #[cfg(any(feature = "mysql", feature = "sqlite"))]
+        _ => {
             let _ = (session, migration, first);
             Ok(())
         }
@@ -296,8 +359,8 @@ pub(crate) async fn move_fence(
             session.fetch(&sql, args![value]).await.doing("failed to move the fence")?;
             Ok(())
         }
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite => {
+        #[cfg(any(feature = "mysql", feature = "sqlite"))]
+        _ => {
             let _ = (session, migration, oldest, next_is_open);
             Ok(())
         }

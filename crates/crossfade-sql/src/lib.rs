@@ -1,4 +1,4 @@
-//! Adapters of Crossfade for PostgreSQL and SQLite. The only crate that speaks SQL.
+//! Adapters of Crossfade for PostgreSQL, MariaDB and SQLite. The only crate that speaks SQL.
 //!
 //! [`Database`] wraps a pool and implements every port of `crossfade-store`. Statements are
 //! written once wherever the engines agree; what differs stands in `dialect` and in the
@@ -13,6 +13,8 @@ mod dialect;
 mod error;
 mod fence;
 mod install;
+#[cfg(feature = "mysql")]
+mod mariadb;
 mod mechanism;
 mod reconcile;
 mod rule_sets;
@@ -22,6 +24,8 @@ mod shape;
 #[cfg(feature = "postgres")]
 mod tracked;
 mod tx;
+#[cfg(feature = "mysql")]
+mod unbroken;
 mod value;
 
 pub use database::{AnyPool, Database, Engine};
@@ -31,3 +35,5 @@ pub use mechanism::Mechanism;
 #[cfg(feature = "postgres")]
 pub use tracked::PgConn;
 pub use tx::{Tx, WrongEngine};
+#[cfg(feature = "mysql")]
+pub use unbroken::MySqlConn;

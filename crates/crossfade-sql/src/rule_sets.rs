@@ -57,16 +57,18 @@ impl RuleSetStore for Database {
         let engine = self.engine();
         let version = rule_set.based_on + 1;
         let mut session = self.begin().await.doing(doing)?;
+        let newest = "select coalesce(max(version), 0) from crossfade_rule_sets";
+        let newest = session.fetch_one(newest, args![]).await.doing(doing)?;
         let sql = format!(
             "insert into crossfade_rule_sets (version, document, author, reason, created_ms) \
-             select $1, $2, $3, $4, {} \
-             where coalesce((select max(version) from crossfade_rule_sets), 0) = $5 \
-             on conflict (version) do nothing",
+             values ($1, $2, $3, $4, {})",
             engine.now_ms()
         );
-        let args =
-            args![version, rule_set.document, rule_set.author, rule_set.reason, rule_set.based_on];
-        if session.execute(&sql, args).await.doing(doing)? == 0 {
+        let args = args![version, rule_set.document, rule_set.author, rule_set.reason];
+        // Of two that find the same newest version one inserts.
+        if newest.is_none_or(|row| row.int(0) != rule_set.based_on)
+            || session.insert_new(&sql, "(version)", args).await.doing(doing)? == 0
+        {
             session.rollback().await;
             let message = "somebody else stored a rule set at the same time";
             return Err(StoreError::new(StoreErrorKind::Conflict, message));

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use crossfade_store::{Failure, StoreError};
 use sqlx::AssertSqlSafe;
+#[cfg(feature = "mysql")]
+use sqlx::mysql::{MySql, MySqlArguments, MySqlConnection};
 use sqlx::pool::PoolConnection;
 #[cfg(feature = "postgres")]
 use sqlx::postgres::{PgArguments, PgConnection, Postgres};
@@ -19,17 +21,27 @@ use sqlx_core::transaction::TransactionManager;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::database::{Database, Engine, Pool};
+#[cfg(feature = "mysql")]
+use crate::error::{DUPLICATE, mysql_number};
 use crate::error::{Doing, failure};
+#[cfg(feature = "mysql")]
+use crate::mariadb;
 #[cfg(feature = "postgres")]
 use crate::tracked::PgConn;
+#[cfg(feature = "mysql")]
+use crate::unbroken::MySqlConn;
 use crate::value::{Row, Value};
 
+#[cfg(feature = "mysql")]
+type MySqlTransactions = <MySql as sqlx::Database>::TransactionManager;
 #[cfg(feature = "postgres")]
 type PgTransactions = <Postgres as sqlx::Database>::TransactionManager;
 #[cfg(feature = "sqlite")]
 type SqliteTransactions = <Sqlite as sqlx::Database>::TransactionManager;
 
 enum Pooled {
+    #[cfg(feature = "mysql")]
+    Mysql(PoolConnection<MySql>),
     #[cfg(feature = "postgres")]
     Postgres(PoolConnection<Postgres>),
     #[cfg(feature = "sqlite")]
@@ -38,6 +50,8 @@ enum Pooled {
 
 /// The engine's own connection, borrowed.
 pub(crate) enum Raw<'a> {
+    #[cfg(feature = "mysql")]
+    Mysql(MySqlConn<'a>),
     #[cfg(feature = "postgres")]
     Postgres(&'a mut PgConnection),
     #[cfg(feature = "sqlite")]
@@ -52,6 +66,9 @@ pub(crate) struct Session {
     open: bool,
     /// Whether a statement of the application's may have failed unnoticed.
     doubt: bool,
+    /// Whether a statement on MariaDB may have been left midway.
+    #[cfg(feature = "mysql")]
+    midway: bool,
     /// Held while this is SQLite's one writer.
     writer: Option<OwnedSemaphorePermit>,
 }
@@ -91,24 +108,14 @@ impl Database {
 
     /// A connection outside any transaction, which may be dead unless the pool itself pings.
     pub(crate) async fn untested_session(&self) -> Result<Session, sqlx::Error> {
-        let pooled = match &self.inner.pool {
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => Pooled::Postgres(pool.acquire().await?),
-            #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => Pooled::Sqlite(pool.acquire().await?),
-        };
-        Ok(Session { pooled: Some(pooled), open: false, doubt: false, writer: None })
+        Session::acquire(&self.inner.pool).await
     }
 
     /// A connection as [`Database::untested_session`] has it, but not one of the pool's where the
     /// engine has others.
     async fn reserved_session(&self) -> Result<Session, sqlx::Error> {
-        #[cfg(feature = "postgres")]
-        if let Some(reserved) = self.inner.watcher.reserved().await {
-            let pooled = Some(Pooled::Postgres(reserved?));
-            return Ok(Session { pooled, open: false, doubt: false, writer: None });
-        }
-        self.untested_session().await
+        let pool = self.inner.watcher.reserved().unwrap_or(&self.inner.pool);
+        Session::acquire(pool).await
     }
 
     /// Runs one query that changes nothing and returns its rows. A connection that died in the pool
@@ -140,6 +147,8 @@ impl Database {
 
     fn pool_pings(&self) -> bool {
         match &self.inner.pool {
+            #[cfg(feature = "mysql")]
+            Pool::Mysql(pool) => pool.options().get_test_before_acquire(),
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => pool.options().get_test_before_acquire(),
             #[cfg(feature = "sqlite")]
@@ -147,21 +156,25 @@ impl Database {
         }
     }
 
-    /// A write transaction: READ COMMITTED on PostgreSQL, so that each statement sees what was
+    /// A write transaction: READ COMMITTED on PostgreSQL and MariaDB, so that each statement sees what was
     /// committed before it; `begin immediate` on SQLite, so that it never upgrades a read lock.
     pub(crate) async fn begin(&self) -> Result<Session, sqlx::Error> {
         let sql = match self.engine() {
+            #[cfg(feature = "mysql")]
+            Engine::Mysql => mariadb::begin(""),
             #[cfg(feature = "postgres")]
-            Engine::Postgres => "begin isolation level read committed",
+            Engine::Postgres => "begin isolation level read committed".to_owned(),
             #[cfg(feature = "sqlite")]
-            Engine::Sqlite => "begin immediate",
+            Engine::Sqlite => "begin immediate".to_owned(),
         };
-        self.begin_by(sql.to_owned()).await
+        self.begin_by(sql).await
     }
 
     /// A transaction that `sql` begins.
     pub(crate) async fn begin_by(&self, sql: String) -> Result<Session, sqlx::Error> {
         let writer = match &self.inner.pool {
+            #[cfg(feature = "mysql")]
+            Pool::Mysql(_) => None,
             #[cfg(feature = "postgres")]
             Pool::Postgres(_) => None,
             #[cfg(feature = "sqlite")]
@@ -195,6 +208,8 @@ impl Database {
     /// The size to which the pool may grow.
     fn most_connections(&self) -> u32 {
         match &self.inner.pool {
+            #[cfg(feature = "mysql")]
+            Pool::Mysql(pool) => pool.options().get_max_connections(),
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => pool.options().get_max_connections(),
             #[cfg(feature = "sqlite")]
@@ -204,10 +219,33 @@ impl Database {
 }
 
 impl Session {
+    async fn acquire(pool: &Pool) -> Result<Self, sqlx::Error> {
+        let pooled = match pool {
+            #[cfg(feature = "mysql")]
+            Pool::Mysql(pool) => Pooled::Mysql(pool.acquire().await?),
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => Pooled::Postgres(pool.acquire().await?),
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => Pooled::Sqlite(pool.acquire().await?),
+        };
+        Ok(Self {
+            pooled: Some(pooled),
+            open: false,
+            doubt: false,
+            #[cfg(feature = "mysql")]
+            midway: false,
+            writer: None,
+        })
+    }
+
     /// Sends `begin`, and counts the transaction.
     async fn start(&mut self, sql: String) -> Result<(), sqlx::Error> {
         let sql = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql));
         match self.raw() {
+            #[cfg(feature = "mysql")]
+            Raw::Mysql(connection) => {
+                MySqlTransactions::begin(connection.within_transaction(), Some(sql)).await
+            }
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => PgTransactions::begin(connection, Some(sql)).await,
             #[cfg(feature = "sqlite")]
@@ -217,6 +255,8 @@ impl Session {
 
     async fn ping(&mut self) -> Result<(), sqlx::Error> {
         match self.raw() {
+            #[cfg(feature = "mysql")]
+            Raw::Mysql(connection) => connection.answers().await,
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => connection.ping().await,
             #[cfg(feature = "sqlite")]
@@ -225,9 +265,16 @@ impl Session {
     }
 
     /// After a failed `begin`: PostgreSQL may stand in an aborted transaction that sqlx has not
-    /// counted, which only an explicit `rollback` ends.
+    /// counted, which only an explicit `rollback` ends, and MariaDB in one that is well.
     async fn abandon_failed_begin(mut self) {
         match self.raw() {
+            #[cfg(feature = "mysql")]
+            Raw::Mysql(connection) => {
+                let sql = AssertSqlSafe(mariadb::rollback());
+                if sqlx::raw_sql(sql).execute(connection).await.is_ok() {
+                    self.open = false;
+                }
+            }
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => {
                 if sqlx::raw_sql("rollback").execute(connection).await.is_ok() {
@@ -242,6 +289,8 @@ impl Session {
     /// Its engine.
     pub(crate) fn engine(&self) -> Engine {
         match self.pooled.as_ref().expect("a session has its connection until it is dropped") {
+            #[cfg(feature = "mysql")]
+            Pooled::Mysql(_) => Engine::Mysql,
             #[cfg(feature = "postgres")]
             Pooled::Postgres(_) => Engine::Postgres,
             #[cfg(feature = "sqlite")]
@@ -252,6 +301,8 @@ impl Session {
     /// The engine's own connection.
     pub(crate) fn raw(&mut self) -> Raw<'_> {
         match self.pooled.as_mut().expect("a session has its connection until it is dropped") {
+            #[cfg(feature = "mysql")]
+            Pooled::Mysql(connection) => Raw::Mysql(MySqlConn::new(connection, &mut self.midway)),
             #[cfg(feature = "postgres")]
             Pooled::Postgres(connection) => Raw::Postgres(connection),
             #[cfg(feature = "sqlite")]
@@ -268,6 +319,16 @@ impl Session {
         }
     }
 
+    /// The MariaDB connection for statements of the application's, and for those of Crossfade's that
+    /// may be dropped outside a transaction.
+    #[cfg(feature = "mysql")]
+    pub(crate) fn unbroken(&mut self) -> Option<MySqlConn<'_>> {
+        match self.pooled.as_mut() {
+            Some(Pooled::Mysql(connection)) => Some(MySqlConn::new(connection, &mut self.midway)),
+            _ => None,
+        }
+    }
+
     /// Runs one statement and returns the number of rows it touched.
     pub(crate) async fn execute(
         &mut self,
@@ -275,6 +336,17 @@ impl Session {
         args: Vec<Value>,
     ) -> Result<u64, sqlx::Error> {
         Ok(match self.raw() {
+            #[cfg(feature = "mysql")]
+            Raw::Mysql(connection) => {
+                let (sql, args) = mariadb::translate(sql, &args);
+                let sql = AssertSqlSafe(sql);
+                if args.is_empty() {
+                    sqlx::raw_sql(sql).execute(connection).await?.rows_affected()
+                } else {
+                    let args: MySqlArguments = bind(args)?;
+                    sqlx::query_with(sql, args).execute(connection).await?.rows_affected()
+                }
+            }
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => {
                 let args: PgArguments = bind(args)?;
@@ -301,6 +373,19 @@ impl Session {
         args: Vec<Value>,
     ) -> Result<Vec<Row>, sqlx::Error> {
         match self.raw() {
+            #[cfg(feature = "mysql")]
+            Raw::Mysql(connection) => {
+                let (sql, args) = mariadb::translate(sql, &args);
+                let sql = AssertSqlSafe(sql);
+                let rows = if args.is_empty() {
+                    // Without arguments there is nothing to prepare, which is a round trip.
+                    sqlx::raw_sql(sql).fetch_all(connection).await?
+                } else {
+                    let args: MySqlArguments = bind(args)?;
+                    sqlx::query_with(sql, args).fetch_all(connection).await?
+                };
+                rows.iter().map(decode).collect()
+            }
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => {
                 let args: PgArguments = bind(args)?;
@@ -325,9 +410,33 @@ impl Session {
         Ok(self.fetch(sql, args).await?.into_iter().next())
     }
 
+    /// Runs an insert of a row that may be there already, and returns the number of rows it made.
+    /// `key` are the columns of the index that it may be found in, with the index's condition.
+    ///
+    /// MariaDB has no form of `insert` that passes over such a row and nothing else.
+    pub(crate) async fn insert_new(
+        &mut self,
+        insert: &str,
+        key: &str,
+        args: Vec<Value>,
+    ) -> Result<u64, sqlx::Error> {
+        #[cfg(feature = "mysql")]
+        if self.engine() == Engine::Mysql {
+            return match self.execute(insert, args).await {
+                Err(error) if mysql_number(&error) == Some(DUPLICATE) => Ok(0),
+                inserted => inserted,
+            };
+        }
+        self.execute(&format!("{insert} on conflict {key} do nothing"), args).await
+    }
+
     /// Runs a script of several statements without arguments.
     pub(crate) async fn run_script(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         match self.raw() {
+            #[cfg(feature = "mysql")]
+            Raw::Mysql(connection) => {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+            }
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => {
                 sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
@@ -345,10 +454,13 @@ impl Session {
     /// In doubt, a `select` goes in front of the COMMIT, which fails in an aborted transaction.
     /// `and chain` then leaves a new, empty transaction, because sqlx still counts one and lets go
     /// of it with a rollback only; that travels with the ping by which the pool takes the
-    /// connection back.
+    /// connection back. It does so on MariaDB too, where every commit looks whether the transaction
+    /// is still the one that was begun.
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
         let doubt = self.doubt;
         let committed = match self.raw() {
+            #[cfg(feature = "mysql")]
+            Raw::Mysql(connection) => end(connection.within_transaction(), mariadb::commit()).await,
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) if !doubt => PgTransactions::commit(connection).await,
             #[cfg(feature = "postgres")]
@@ -372,6 +484,10 @@ impl Session {
     /// Rolls back; a failure closes the connection, which rolls back as well.
     pub(crate) async fn rollback(mut self) {
         let rolled_back = match self.raw() {
+            #[cfg(feature = "mysql")]
+            Raw::Mysql(connection) => {
+                end(connection.within_transaction(), mariadb::rollback()).await
+            }
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => PgTransactions::rollback(connection).await,
             #[cfg(feature = "sqlite")]
@@ -390,11 +506,17 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        #[cfg(feature = "mysql")]
+        if self.midway {
+            self.open = true;
+        }
         if !self.open {
             return;
         }
         match self.pooled.take() {
             // Closing the socket ends the transaction; the pool opens another connection.
+            #[cfg(feature = "mysql")]
+            Some(Pooled::Mysql(connection)) => drop(connection.detach()),
             #[cfg(feature = "postgres")]
             Some(Pooled::Postgres(connection)) => drop(connection.detach()),
             // The worker thread handles commands in order, so this follows whatever still runs;
@@ -409,6 +531,17 @@ impl Drop for Session {
             None => {}
         }
     }
+}
+
+/// Ends a transaction of MariaDB by a text of several statements, and lets sqlx count it out.
+#[cfg(feature = "mysql")]
+async fn end(connection: &mut MySqlConnection, sql: String) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await?;
+    while MySqlTransactions::get_transaction_depth(connection) > 1 {
+        MySqlTransactions::start_rollback(connection);
+    }
+    MySqlTransactions::start_rollback(connection);
+    Ok(())
 }
 
 fn bind<A>(values: Vec<Value>) -> Result<A, sqlx::Error>
@@ -443,14 +576,16 @@ where
         let raw = row.try_get_raw(index)?;
         let kind = if raw.is_null() {
             return Ok(match row.column(index).type_info().name() {
-                "INT8" | "INT4" | "INTEGER" | "BIGINT" | "BOOL" => Value::Int(None),
+                "INT8" | "INT4" | "INTEGER" | "INT" | "BIGINT" | "BOOL" => Value::Int(None),
                 _ => Value::Text(None),
             });
         } else {
             raw.type_info().name().to_owned()
         };
         Ok(match kind.as_str() {
-            "INT8" | "INTEGER" => Value::Int(Some(row.try_get::<i64, _>(index)?)),
+            "INT8" | "INTEGER" | "BIGINT" | "INT" | "BOOLEAN" => {
+                Value::Int(Some(row.try_get::<i64, _>(index)?))
+            }
             "INT4" => Value::Int(Some(i64::from(row.try_get::<i32, _>(index)?))),
             "BOOL" => Value::Int(Some(i64::from(row.try_get::<bool, _>(index)?))),
             _ => Value::Text(Some(row.try_get::<String, _>(index)?)),

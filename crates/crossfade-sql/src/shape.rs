@@ -18,16 +18,20 @@ pub(crate) struct KeyColumn {
     /// Quoted name.
     pub(crate) name: String,
     /// Type for a cast, such as `bigint`. Empty where the column's affinity converts the text it
-    /// is compared with, as on SQLite.
+    /// is compared with, as on SQLite, and where the text is compared as it is.
     pub(crate) cast: String,
+    /// The collation of a text, where stored keys have to be given it: on MariaDB.
+    pub(crate) collation: Option<String>,
 }
 
 impl KeyColumn {
     /// The expression that turns the bound text number `number` into a value of the column.
-    fn parameter(&self, number: usize) -> String {
-        match self.cast.as_str() {
-            "" => format!("${number}"),
-            cast => format!("${number}::text::{cast}"),
+    fn parameter(&self, engine: Engine, number: usize) -> String {
+        match (engine, self.cast.as_str()) {
+            (_, "") => format!("${number}"),
+            #[cfg(feature = "mysql")]
+            (Engine::Mysql, cast) => format!("cast(${number} as {cast})"),
+            (_, cast) => format!("${number}::text::{cast}"),
         }
     }
 }
@@ -35,6 +39,7 @@ impl KeyColumn {
 /// One side's table as the database knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResolvedTable {
+    pub(crate) engine: Engine,
     /// Qualified and quoted, so that a common table expression of the bare name cannot hide it.
     pub(crate) qualified: String,
     /// The bare name, quoted: what the mapping calls it.
@@ -57,13 +62,14 @@ impl ResolvedTable {
 
     /// The text of each key column, for a select list. [`key_of`] reads it.
     pub(crate) fn key_texts(&self, prefix: &str) -> String {
-        self.each_key(|column| format!("cast({prefix}{} as text)", column.name))
+        let text = self.engine.text_type();
+        self.each_key(|column| format!("cast({prefix}{} as {text})", column.name))
     }
 
     /// The condition that a row has the key whose parts are bound from number `first` on.
     pub(crate) fn key_equals(&self, first: usize) -> String {
         let equal = |(index, column): (usize, &KeyColumn)| {
-            format!("{} = {}", column.name, column.parameter(first + index))
+            format!("{} = {}", column.name, column.parameter(self.engine, first + index))
         };
         self.key.iter().enumerate().map(equal).collect::<Vec<_>>().join(" and ")
     }
@@ -77,15 +83,35 @@ impl ResolvedTable {
         let bounds = [(after, ">"), (upto, "<=")].into_iter().filter_map(|(key, operator)| {
             let first = args.key(key?);
             let parameters = self.key.iter().enumerate();
-            let parameters: Vec<String> =
-                parameters.map(|(index, column)| column.parameter(first + index)).collect();
+            let parameters: Vec<String> = parameters
+                .map(|(index, column)| column.parameter(self.engine, first + index))
+                .collect();
             Some(match &parameters[..] {
+                #[cfg(feature = "mysql")]
+                [_, _, ..] if self.engine == Engine::Mysql => self.beyond(operator, &parameters),
                 [single] => format!("{} {operator} {single}", self.key_list("")),
                 several => format!("({}) {operator} ({})", self.key_list(""), several.join(", ")),
             })
         });
         let bounds: Vec<String> = bounds.collect();
         if bounds.is_empty() { "true".to_owned() } else { bounds.join(" and ") }
+    }
+
+    /// The comparison of rows, spelled out: MariaDB finds no range of an index in the short form.
+    #[cfg(feature = "mysql")]
+    fn beyond(&self, operator: &str, parameters: &[String]) -> String {
+        let strict = operator.trim_end_matches('=');
+        let pairs: Vec<_> = self.key.iter().zip(parameters).collect();
+        let last = pairs.len() - 1;
+        let branches = (0..pairs.len()).map(|n| {
+            let equal =
+                pairs[..n].iter().map(|(column, value)| format!("{} = {value}", column.name));
+            let (column, value) = pairs[n];
+            let operator = if n == last { operator } else { strict };
+            let beyond = format!("{} {operator} {value}", column.name);
+            equal.chain([beyond]).collect::<Vec<_>>().join(" and ")
+        });
+        format!("({})", branches.collect::<Vec<_>>().join(" or "))
     }
 
     fn each_key(&self, render: impl Fn(&KeyColumn) -> String) -> String {
@@ -127,7 +153,8 @@ pub(crate) struct MappedColumn {
     /// Quoted name.
     pub(crate) name: String,
     /// Type on New that a mapped value takes when it is stored, without a length that a cast would
-    /// cut it to. Empty where New's affinity converts, as on SQLite.
+    /// cut it to. Empty where New's affinity converts, as on SQLite. With `as_text` on MariaDB the
+    /// collation that texts are compared by.
     pub(crate) cast: String,
     /// Whether values are compared by their text: the type has no equality, or one that holds
     /// different values for equal.

@@ -7,6 +7,8 @@ use crate::Engine;
 use crate::session::{Raw, Session};
 #[cfg(feature = "postgres")]
 use crate::tracked::PgConn;
+#[cfg(feature = "mysql")]
+use crate::unbroken::MySqlConn;
 
 /// An open write transaction of Crossfade's. The application writes through the engine's own
 /// connection and leaves commit and rollback to Crossfade; savepoints (`begin` on the connection)
@@ -37,6 +39,19 @@ impl Tx {
         self.session.engine()
     }
 
+    /// The MariaDB connection of this transaction: an sqlx executor, to be handed to `execute` and its
+    /// like by value. A statement that commits by itself, as those
+    /// that change tables do, makes the write fail.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongEngine`], which converts into `sqlx::Error`, on another engine.
+    #[cfg(feature = "mysql")]
+    pub fn mysql(&mut self) -> Result<MySqlConn<'_>, WrongEngine> {
+        let actual = self.session.engine();
+        self.session.unbroken().ok_or(WrongEngine { wanted: "mysql", actual })
+    }
+
     /// The PostgreSQL connection of this transaction: an sqlx executor, to be handed to `execute`
     /// and its like by value.
     ///
@@ -56,10 +71,11 @@ impl Tx {
     /// [`WrongEngine`], which converts into `sqlx::Error`, on another engine.
     #[cfg(feature = "sqlite")]
     pub fn sqlite(&mut self) -> Result<&mut SqliteConnection, WrongEngine> {
+        let actual = self.session.engine();
         match self.session.raw() {
             Raw::Sqlite(connection) => Ok(connection),
-            #[cfg(feature = "postgres")]
-            Raw::Postgres(_) => Err(WrongEngine { wanted: "sqlite", actual: Engine::Postgres }),
+            #[cfg(any(feature = "mysql", feature = "postgres"))]
+            _ => Err(WrongEngine { wanted: "sqlite", actual }),
         }
     }
 }

@@ -131,7 +131,7 @@ impl StatementError {
 /// Inspects tables and runs scripts.
 #[async_trait]
 pub trait SchemaStore: Send + Sync + Debug {
-    /// The engine's name, as in `expand.NAME.sql`: `postgres` or `sqlite`.
+    /// The engine's name, as in `expand.NAME.sql`: `mysql`, `postgres` or `sqlite`.
     fn engine(&self) -> &'static str;
 
     /// Whether New has rows; `None` when it does not exist.

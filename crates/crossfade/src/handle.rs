@@ -18,7 +18,7 @@ pub struct Crossfade {
 pub type Migration = crossfade_dual::Migration<Database>;
 
 /// The transaction that a write's closures are lent. It converts into a [`Db`](crate::Db), and
-/// `tx.postgres()?` or `tx.sqlite()?` is the engine's own connection.
+/// `tx.mysql()?`, `tx.postgres()?` or `tx.sqlite()?` is the engine's own connection.
 pub type Tx = Lent<crossfade_sql::Tx>;
 
 /// A side's repository, on a pool or in the transaction of a write: what the wrapper that

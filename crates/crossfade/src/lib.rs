@@ -47,6 +47,8 @@ pub use crossfade_core::{
 pub use crossfade_dual::{Options, ReadError, ShadowStats, WriteError};
 pub use crossfade_flags::{self as flags, Context, Flags};
 pub use crossfade_macros::repository;
+#[cfg(feature = "mysql")]
+pub use crossfade_sql::MySqlConn;
 #[cfg(feature = "postgres")]
 pub use crossfade_sql::PgConn;
 pub use crossfade_sql::{AnyPool, Conn, Database, Db, Engine, WrongEngine};

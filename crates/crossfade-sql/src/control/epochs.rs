@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crossfade_core::{Epoch, MigrationName, epoch_lock_id, stage_effects};
+#[cfg(feature = "postgres")]
+use crossfade_core::epoch_lock_id;
+use crossfade_core::{Epoch, MigrationName, stage_effects};
 use crossfade_store::{AuditEntry, EpochHolder, StageChange, StoreError, StoreErrorKind};
 
 use super::append_audit;
@@ -101,6 +103,15 @@ pub(super) async fn close(
     let engine = database.engine();
     let mut session = database.begin().await.doing(doing)?;
     match engine {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => {
+            let lock = format!(
+                "select epoch from crossfade_epochs where migration = $1 and epoch = $2 \
+                 for update wait {}",
+                crate::mariadb::seconds(lock_timeout)
+            );
+            session.fetch(&lock, args![migration.as_str(), epoch.get()]).await.doing(doing)?;
+        }
         #[cfg(feature = "postgres")]
         Engine::Postgres if !database.keeps(Mechanism::CloserLock) => {}
         #[cfg(feature = "postgres")]
@@ -135,7 +146,8 @@ pub(super) async fn close(
     session.commit_or(doing).await
 }
 
-/// The sessions that share the epoch's lock.
+/// The sessions that share the epoch's lock, where the database tells. MariaDB does not: it shows
+/// locks to administrators only, and without their owners.
 pub(super) async fn holders(
     database: &Database,
     migration: &MigrationName,
@@ -167,8 +179,8 @@ pub(super) async fn holders(
                 .map(|row| EpochHolder { pid: row.int(0), description: row.text(1) })
                 .collect())
         }
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite => {
+        #[cfg(any(feature = "mysql", feature = "sqlite"))]
+        _ => {
             let _ = (migration, epoch);
             Ok(Vec::new())
         }
@@ -210,10 +222,11 @@ pub(super) async fn terminate(
             let row = session.fetch_one(&sql, args).await.doing(doing)?;
             Ok(row.is_some_and(|row| row.int(0) != 0))
         }
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite => {
+        #[cfg(any(feature = "mysql", feature = "sqlite"))]
+        engine => {
             let _ = (migration, epoch, holder);
-            Err(StoreError::new(StoreErrorKind::Invalid, "SQLite has no sessions to end"))
+            let message = format!("sessions that hold an epoch are not known on {engine}");
+            Err(StoreError::new(StoreErrorKind::Invalid, message))
         }
     }
 }

@@ -9,6 +9,7 @@ use crossfade_store::{StoreError, StoreErrorKind};
 
 use crate::error::Doing;
 use crate::mechanism::Mechanism;
+#[cfg(feature = "postgres")]
 use crate::schema::TableFacts;
 use crate::session::Session;
 use crate::value::args;
@@ -177,8 +178,8 @@ async fn legacy_quiet_for(
                 .doing(DOING)?;
             Ok(row.map(|row| since(now_ms, row.int(0))))
         }
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite => {
+        #[cfg(any(feature = "mysql", feature = "sqlite"))]
+        _ => {
             let _ = (session, now_ms);
             Ok(None)
         }

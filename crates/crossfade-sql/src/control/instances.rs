@@ -13,17 +13,26 @@ const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
 /// Renews a lease. An acknowledged epoch never goes back.
 pub(super) async fn heartbeat(database: &Database, beat: Heartbeat<'_>) -> Result<(), StoreError> {
     let doing = "failed to renew the lease";
-    let now = database.engine().now_ms();
-    let greatest = "case when crossfade_instances.acknowledged > excluded.acknowledged \
-                    then crossfade_instances.acknowledged else excluded.acknowledged end";
+    let engine = database.engine();
+    let now = engine.now_ms();
+    let proposed = |column| engine.proposed(column);
+    let acknowledged = proposed("acknowledged");
+    let greatest = format!(
+        "case when crossfade_instances.acknowledged > {acknowledged} \
+         then crossfade_instances.acknowledged else {acknowledged} end"
+    );
     let sql = format!(
         "insert into crossfade_instances \
          (instance, migration, version, acknowledged, capable_of, legacy_read_epoch, lease_ms) \
          values ($1, $2, $3, $4, $5, $6, {now} + $7) \
-         on conflict (instance, migration) do update set \
-         version = excluded.version, acknowledged = {greatest}, \
-         capable_of = excluded.capable_of, lease_ms = excluded.lease_ms, legacy_read_epoch = \
-         coalesce(excluded.legacy_read_epoch, crossfade_instances.legacy_read_epoch)"
+         {or_update} version = {version}, acknowledged = {greatest}, \
+         capable_of = {capable_of}, lease_ms = {lease_ms}, legacy_read_epoch = \
+         coalesce({legacy_read_epoch}, crossfade_instances.legacy_read_epoch)",
+        or_update = engine.or_update("instance, migration"),
+        version = proposed("version"),
+        capable_of = proposed("capable_of"),
+        lease_ms = proposed("lease_ms"),
+        legacy_read_epoch = proposed("legacy_read_epoch"),
     );
     let args = args![
         beat.instance,

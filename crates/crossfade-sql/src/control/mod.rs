@@ -102,8 +102,8 @@ impl ControlStore for Database {
         let mut session = self.session().await.doing(doing)?;
         let rows = session
             .fetch(
-                "select key, reason from crossfade_quarantine \
-                 where migration = $1 order by key limit $2",
+                "select q.key, q.reason from crossfade_quarantine as q \
+                 where q.migration = $1 order by q.key limit $2",
                 args![name.as_str(), limit],
             )
             .await

@@ -24,6 +24,7 @@ pub(super) async fn load(
     name: Option<&MigrationName>,
 ) -> Result<Vec<MigrationState>, StoreError> {
     let mut session = database.session().await.doing(READING)?;
+    let text = database.engine().text_type();
     let name = name.map(|name| name.as_str().to_owned());
     let early = match database.keeps(Mechanism::MarksLast) {
         true => None,
@@ -32,14 +33,16 @@ pub(super) async fn load(
     // One statement, so that stage and epochs belong to one moment.
     let rows = session
         .fetch(
-            "select m.name, m.definition, e.epoch, e.stage, \
+            &format!(
+                "select m.name, m.definition, e.epoch, e.stage, \
                (select count(*) from crossfade_epochs o \
                 where o.migration = m.name and o.epoch < e.epoch and o.closed_ms is null) \
              from crossfade_migrations m \
              join crossfade_epochs e on e.migration = m.name and e.epoch = \
                (select max(epoch) from crossfade_epochs n where n.migration = m.name) \
-             where cast($1 as text) is null or m.name = $1 \
-             order by m.name",
+             where cast($1 as {text}) is null or m.name = $1 \
+             order by m.name"
+            ),
             args![name.clone()],
         )
         .await
@@ -84,9 +87,12 @@ pub(super) async fn load(
 
 /// The marked keys of all migrations, or of one.
 async fn marks(session: &mut Session, name: Option<&str>) -> Result<Vec<Row>, StoreError> {
-    let sql = "select migration, key from crossfade_quarantine \
-               where cast($1 as text) is null or migration = $1";
-    session.fetch(sql, args![name.map(str::to_owned)]).await.doing(READING)
+    let text = session.engine().text_type();
+    let sql = format!(
+        "select q.migration, q.key from crossfade_quarantine as q \
+         where cast($1 as {text}) is null or q.migration = $1"
+    );
+    session.fetch(&sql, args![name.map(str::to_owned)]).await.doing(READING)
 }
 
 /// A migration's state without its marks.
@@ -135,12 +141,13 @@ pub(super) async fn register(
     let name = definition.name.as_str();
     let mut session = database.begin().await.doing(doing)?;
     let inserted = session
-        .execute(
+        .insert_new(
             &format!(
                 "insert into crossfade_migrations (name, definition, created_ms) \
-                 values ($1, $2, {}) on conflict (name) do nothing",
+                 values ($1, $2, {})",
                 engine.now_ms()
             ),
+            "(name)",
             args![name, to_json(definition)],
         )
         .await

@@ -5,9 +5,17 @@ use crossfade_store::{StoreError, StoreErrorKind};
 use crate::error::Doing;
 #[cfg(feature = "postgres")]
 use crate::fence::mend_fence;
+#[cfg(feature = "mysql")]
+use crate::mariadb;
 use crate::session::Session;
 use crate::value::args;
 use crate::{Database, Engine};
+
+/// Orders installers on MariaDB, and how long one waits for another.
+#[cfg(feature = "mysql")]
+const INSTALLING: &str = "crossfade_install";
+#[cfg(feature = "mysql")]
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// One versioned migration of the control tables.
 struct Version {
@@ -17,8 +25,13 @@ struct Version {
 }
 
 enum Script {
-    /// For every engine; `{counter}` stands for its counting primary key.
-    Common(&'static str),
+    /// For every engine but MariaDB, whose keys need lengths; `{counter}` stands for the engine's
+    /// counting primary key.
+    Common {
+        text: &'static str,
+        #[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "MariaDB's alone"))]
+        mysql: &'static str,
+    },
     /// For one engine, by name; the others have nothing to do.
     Only(&'static str, &'static str),
 }
@@ -28,7 +41,10 @@ const VERSIONS: &[Version] = &[
     Version {
         number: 1,
         name: "control_tables",
-        script: Script::Common(include_str!("control_tables.sql")),
+        script: Script::Common {
+            text: include_str!("control_tables.sql"),
+            mysql: include_str!("control_tables.mysql.sql"),
+        },
     },
     Version {
         number: 2,
@@ -41,18 +57,28 @@ impl Script {
     /// What the engine is to run, if anything.
     fn on(&self, engine: Engine) -> Option<String> {
         match *self {
-            Self::Common(script) => Some(script.replace("{counter}", engine.counter())),
+            #[cfg(feature = "mysql")]
+            Self::Common { mysql, .. } if engine == Engine::Mysql => Some(mysql.to_owned()),
+            Self::Common { text, .. } => Some(text.replace("{counter}", engine.counter())),
             Self::Only(name, script) => (name == engine.as_str()).then(|| script.to_owned()),
         }
     }
 }
 
 /// Applies what is missing, all in one transaction, and returns its names. Two installers at once
-/// are ordered by a lock.
+/// are ordered by a lock. MariaDB commits after each statement that makes a table, so its script can
+/// be run again over what an earlier try has left.
 pub(crate) async fn install(database: &Database) -> Result<Vec<String>, StoreError> {
     let doing = "failed to install the control tables";
     let engine = database.engine();
     let mut session = database.begin().await.doing(doing)?;
+    #[cfg(feature = "mysql")]
+    if engine == Engine::Mysql
+        && !mariadb::take(&mut session, INSTALLING, PATIENCE).await.doing(doing)?
+    {
+        session.rollback().await;
+        return Err(StoreError::new(StoreErrorKind::LockTimeout, "somebody else is installing"));
+    }
     // Serializes installers on PostgreSQL; the number is the text "crossfad" in ASCII.
     #[cfg(feature = "postgres")]
     if engine == Engine::Postgres {
@@ -106,6 +132,12 @@ pub(crate) async fn install(database: &Database) -> Result<Vec<String>, StoreErr
             }
         }
     }
+    #[cfg(feature = "mysql")]
+    if engine == Engine::Mysql {
+        session.execute("commit", args![]).await.doing(doing)?;
+        mariadb::let_go(session, INSTALLING).await;
+        return Ok(applied);
+    }
     session.commit_or(doing).await?;
     Ok(applied)
 }
@@ -136,8 +168,8 @@ async fn refuse_second_set(session: &mut Session, engine: Engine) -> Result<(), 
                 "begin the search path of this role with `{there}`, or take it out of the path"
             )))
         }
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite => {
+        #[cfg(any(feature = "mysql", feature = "sqlite"))]
+        _ => {
             let _ = session;
             Ok(())
         }

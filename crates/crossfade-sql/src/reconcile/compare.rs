@@ -32,7 +32,7 @@ impl Shape {
         });
         let text = format!(
             "select {} from ({}) as b order by {} limit 1",
-            self.numbered(|n| format!("cast(b.k{n} as text)")),
+            self.numbered(|n| format!("cast(b.k{n} as {})", self.engine.text_type())),
             sides.join(" union all "),
             self.numbered(|n| format!("b.k{n}")),
         );
@@ -48,6 +48,7 @@ impl Shape {
     /// because an index serves only operands of one affinity.
     pub(super) fn compare(&self, migration: &MigrationName, range: Rows<'_>) -> Sql {
         let mut args = Args::default();
+        let once = self.engine.materialized();
         let name = args.add(migration.as_str());
         let (legacy, new) = (&self.legacy, &self.new);
         let within = legacy.within(range, &mut args);
@@ -66,17 +67,17 @@ impl Shape {
         };
         let key = &new.key;
         let text = format!(
-            "with crossfade_marks as materialized (select {marks} from crossfade_quarantine \
+            "with crossfade_marks {once} (select {marks} from crossfade_quarantine \
              where migration = ${name}), \
-             {bare} as materialized (select * from {legacy_table} as t \
+             {bare} {once} (select * from {legacy_table} as t \
              where {within} and not {legacy_marked}), \
              {mapped}, \
-             crossfade_new as materialized (select * from {new_table} as t \
+             crossfade_new {once} (select * from {new_table} as t \
              where {new_within} and not {new_marked}), \
-             crossfade_pairs as materialized (select {pair_keys}, case when n.{first} is null \
+             crossfade_pairs {once} (select {pair_keys}, case when n.{first} is null \
              then {MISSING} when {differ} then {DIFFERING} else 0 end as kind \
              from {MAPPED_ALIAS} as m left join crossfade_new as n on {pair_on}), \
-             crossfade_all as materialized (select kind, {found_keys} from crossfade_pairs as p \
+             crossfade_all {once} (select kind, {found_keys} from crossfade_pairs as p \
              union all select {ORPHANED}, {orphan_keys} from crossfade_new as n \
              left join crossfade_pairs as p on {orphan_on} where p.kind is null) \
              select c.compared, a.kind, {texts} from (select (select count(*) from crossfade_all) \
@@ -86,7 +87,7 @@ impl Shape {
             bare = legacy.bare,
             legacy_table = legacy.qualified,
             legacy_marked = marked(legacy),
-            mapped = self.mapped("as materialized"),
+            mapped = self.mapped(once),
             new_table = new.qualified,
             new_marked = marked(new),
             pair_keys = self.numbered(|n| { format!("m.{0} as m{n}, n.{0} as n{n}", key[n].name) }),
@@ -96,7 +97,7 @@ impl Shape {
             found_keys = self.numbered(|n| format!("p.m{n} as k{n}")),
             orphan_keys = self.numbered(|n| format!("n.{}", key[n].name)),
             orphan_on = on("n", &|n| format!("p.n{n}")),
-            texts = self.numbered(|n| format!("cast(a.k{n} as text)")),
+            texts = self.numbered(|n| format!("cast(a.k{n} as {})", self.engine.text_type())),
             order = self.numbered(|n| format!("a.k{n}")),
         );
         Sql { text, args: args.0 }
@@ -119,6 +120,25 @@ impl Shape {
     fn marks(&self) -> String {
         let single = self.legacy.key.len() == 1;
         self.numbered(|n| match self.engine {
+            #[cfg(feature = "mysql")]
+            Engine::Mysql => {
+                let column = &self.legacy.key[n];
+                let stored = match single {
+                    true => "crossfade_quarantine.key".to_owned(),
+                    false => {
+                        format!("json_unquote(json_extract(crossfade_quarantine.key, '$[{n}]'))")
+                    }
+                };
+                match (column.cast.as_str(), &column.collation) {
+                    ("", None) => format!("{stored} as k{n}"),
+                    // Two columns of different collations cannot be compared.
+                    ("", Some(collation)) => {
+                        let charset = collation.split('_').next().unwrap_or_default();
+                        format!("convert({stored} using {charset}) collate {collation} as k{n}")
+                    }
+                    (cast, _) => format!("cast({stored} as {cast}) as k{n}"),
+                }
+            }
             #[cfg(feature = "postgres")]
             Engine::Postgres => {
                 let cast = &self.legacy.key[n].cast;
@@ -145,6 +165,15 @@ impl Shape {
     fn differs(&self, column: &MappedColumn) -> String {
         let MappedColumn { name, cast, as_text, .. } = column;
         match self.engine {
+            #[cfg(feature = "mysql")]
+            Engine::Mysql if *as_text => {
+                let text = |of: &str| format!("convert({of}.{name} using utf8mb4) collate {cast}");
+                format!("not ({} <=> {})", text("m"), text("n"))
+            }
+            #[cfg(feature = "mysql")]
+            Engine::Mysql if cast.is_empty() => format!("not (m.{name} <=> n.{name})"),
+            #[cfg(feature = "mysql")]
+            Engine::Mysql => format!("not (cast(m.{name} as {cast}) <=> n.{name})"),
             #[cfg(feature = "postgres")]
             Engine::Postgres if *as_text => format!(
                 "m.{name}::{cast}::text collate \"C\" is distinct from n.{name}::text collate \"C\""

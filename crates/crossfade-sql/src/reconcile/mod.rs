@@ -2,6 +2,8 @@
 
 mod backfill;
 mod compare;
+#[cfg(feature = "mysql")]
+mod mariadb;
 mod refusal;
 mod repair;
 mod runs;

@@ -13,6 +13,11 @@ pub(super) fn refusal(error: &Error) -> Option<String> {
         return None;
     }
     let database = error.as_database_error()?;
+    #[cfg(feature = "mysql")]
+    if let Some(number) = crate::error::mysql_number(error) {
+        let refused = by_mariadb(number, database.code().as_deref().unwrap_or_default());
+        return refused.then(|| database.message().to_owned());
+    }
     let code = database.code()?;
     let (code, message) = (code.as_ref(), database.message());
     let refused = if code.len() == 5 { by_sqlstate(code) } else { by_sqlite_code(code, message) };
@@ -29,6 +34,25 @@ fn by_sqlstate(code: &str) -> bool {
         "58", "72", "CF", "F0", "HV", "XX",
     ];
     code.get(..2).is_some_and(|class| ROWS.contains(&class) || !OTHERS.contains(&class))
+}
+
+/// The classes of states that blame values, 45 being `signal`'s; and errors of the general state
+/// HY000 or of syntax that a value brings about.
+#[cfg(feature = "mysql")]
+fn by_mariadb(number: u16, state: &str) -> bool {
+    const ROWS: &[&str] = &["21", "22", "23", "38", "39", "44", "45"];
+    const NUMBERS: &[u16] = &[
+        1048, // a column cannot be null
+        1139, // a regular expression
+        1265, 1366, 1411, 1292, // a value that does not convert
+        1364, // a column without default
+        1406, 1264, // a value too long, too great
+        1526, // a row that no partition takes
+        4025, // a check
+        4035, 4036, 4037, 4038, 4039, 4040, 4041, 4042, // JSON
+        4076, 4078, 4079, // operands that do not fit
+    ];
+    NUMBERS.contains(&number) || state.get(..2).is_some_and(|class| ROWS.contains(&class))
 }
 
 /// SQLite answers code 1 both to a value that a function cannot take and to a statement that does
@@ -55,6 +79,19 @@ mod tests {
         }
         for code in ["42P01", "42501", "53100", "57014", "25006", "XX000", "CFF01"] {
             assert!(!by_sqlstate(code), "{code}");
+        }
+        #[cfg(feature = "mysql")]
+        {
+            for (number, state) in
+                [(1062, "23000"), (4025, "23000"), (1366, "HY000"), (1644, "45000")]
+            {
+                assert!(by_mariadb(number, state), "{number}");
+            }
+            for (number, state) in
+                [(1146, "42S02"), (1142, "42000"), (1114, "HY000"), (1290, "HY000")]
+            {
+                assert!(!by_mariadb(number, state), "{number}");
+            }
         }
         for (code, message) in
             [("1", "malformed JSON"), ("2067", "UNIQUE"), ("3091", "cannot store")]

@@ -44,7 +44,7 @@ pub(super) async fn repair(
         if !marks_only {
             // The upsert locks the Legacy row first and the New row after it, as writers do.
             let shape = database.shape(&mut session, definition).await?;
-            let statements = vec![shape.upsert(key), shape.delete_unless_mapped(key)];
+            let statements = shape.make_equal(key);
             reason = undoable(&mut session, &shape, statements).await?.err();
         }
         match &reason {
@@ -69,7 +69,8 @@ async fn release(
     session: &mut Session,
     entry: Entry<'_>,
 ) -> Result<(), StoreError> {
-    let sql = "delete from crossfade_quarantine where migration = $1 and key = $2";
+    let sql = "delete from crossfade_quarantine \
+               where migration = $1 and crossfade_quarantine.key = $2";
     let args = args![entry.migration.as_str(), entry.key.text().as_ref()];
     let released = session.execute(sql, args).await.doing(DOING)?;
     if released > 0 {

@@ -70,11 +70,13 @@ pub(super) async fn open(database: &Database, state: &MigrationState) -> Result<
     let upper = upper.and_then(|row| key_of(&row, 0, shape.legacy.key.len()));
     let sql = format!(
         "insert into crossfade_runs (migration, epoch, state, upper_key, started_ms) \
-         values ($1, $2, 'running', $3, {}) on conflict (migration) where state <> 'void' do nothing",
+         values ($1, $2, 'running', $3, {})",
         database.engine().now_ms()
     );
+    let counts = "(migration) where state <> 'void'";
     let upper = upper.map(|key| key.text().into_owned());
-    session.execute(&sql, args![name, state.epoch.get(), upper]).await.doing(doing)?;
+    let args = args![name, state.epoch.get(), upper];
+    session.insert_new(&sql, counts, args).await.doing(doing)?;
     // Of two that open at once one inserts; both read what it inserted.
     let row = session.fetch_one(COUNTING, args![name]).await.doing(doing)?;
     let row = row.ok_or_else(|| invalid(format!("the run of `{name}` was voided meanwhile")))?;
@@ -123,12 +125,13 @@ pub(super) async fn progress(
     let mut session = database.session().await.doing(doing)?;
     let sql = format!(
         "select r.id, r.state, r.upper_key, coalesce(r.finished_ms, {}) - r.started_ms, \
-         cast(coalesce(sum(s.read_rows), 0) as bigint), \
-         cast(coalesce(sum(s.inserted_rows), 0) as bigint) \
+         cast(coalesce(sum(s.read_rows), 0) as {integer}), \
+         cast(coalesce(sum(s.inserted_rows), 0) as {integer}) \
          from crossfade_runs r left join crossfade_segments s on s.run_id = r.id \
          where r.migration = $1 and r.state <> 'void' \
          group by r.id, r.state, r.upper_key, r.finished_ms, r.started_ms",
-        database.engine().now_ms()
+        database.engine().now_ms(),
+        integer = database.engine().integer_type(),
     );
     let row = session.fetch_one(&sql, args![state.definition.name.as_str()]).await.doing(doing)?;
     let Some(row) = row else { return Ok(None) };
@@ -149,8 +152,8 @@ pub(super) async fn progress(
     }))
 }
 
-/// PostgreSQL's statistics; before there are any, a count where the table is below 32 MB. SQLite
-/// counts.
+/// The statistics of PostgreSQL and MariaDB; before there are any, and on MariaDB always, a count
+/// where the table is below 32 MB. SQLite counts.
 async fn estimate(
     database: &Database,
     session: &mut Session,
@@ -159,6 +162,15 @@ async fn estimate(
     // A migration past its end has no Legacy any more.
     let Ok(shape) = database.shape(session, &state.definition).await else { return Ok(None) };
     let sql = match database.engine() {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => format!(
+            "select cast(case when t.data_length < 33554432 then (select count(*) from {0}) \
+             else t.table_rows end as signed) from information_schema.tables as t \
+             where concat('`', replace(t.table_schema, '`', '``'), '`.`', \
+             replace(t.table_name, '`', '``'), '`') = '{1}'",
+            shape.legacy.qualified,
+            shape.legacy.qualified.replace('\\', "\\\\").replace('\'', "''")
+        ),
         #[cfg(feature = "postgres")]
         Engine::Postgres => format!(
             "select case when s.rows > 0 then s.rows \

@@ -75,12 +75,23 @@ async fn reclaim(
 ) -> Result<Option<Segment>, StoreError> {
     let doing = "failed to take a segment over";
     let now = engine.now_ms();
-    let sql = format!(
-        "select number, cursor_key, upper_key from crossfade_segments \
-         where run_id = $1 and done = 0 and (worker is null or lease_ms < {now}) \
-         order by number limit 1{}",
-        engine.for_update()
+    let columns = "number, cursor_key, upper_key";
+    let free = format!(
+        "from crossfade_segments \
+         where run_id = $1 and done = 0 and (worker is null or lease_ms < {now})"
     );
+    let sql = format!("select {columns} {free} order by number limit 1");
+    // MariaDB locks every row that it looks at, and so would wait for the batches of all others:
+    // the row is found first, and looked at once more under its lock.
+    #[cfg(feature = "mysql")]
+    let sql = if engine == Engine::Mysql {
+        let found = session.fetch_one(&sql, args![run.id.get()]).await.doing(doing)?;
+        let Some(found) = found else { return Ok(None) };
+        format!("select {columns} {free} and number = {}", found.int(0))
+    } else {
+        sql
+    };
+    let sql = format!("{sql}{}", engine.for_update());
     let row = session.fetch_one(&sql, args![run.id.get()]).await.doing(doing)?;
     let Some(row) = row else { return Ok(None) };
     let number = row.int(0);

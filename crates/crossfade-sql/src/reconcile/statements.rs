@@ -69,7 +69,12 @@ impl Shape {
     /// Inserts on New what the mapping makes of the Legacy rows, where it is absent. The rows stay
     /// locked against change until the transaction ends.
     pub(super) fn insert_absent(&self, rows: Rows<'_>) -> Sql {
-        self.insert(rows, "do nothing")
+        match self.engine {
+            #[cfg(feature = "mysql")]
+            Engine::Mysql => self.insert_where_absent(rows),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.insert(rows, "do nothing"),
+        }
     }
 
     /// A statement of the form of [`insert_absent`](Self::insert_absent), to have it parsed.
@@ -77,8 +82,25 @@ impl Shape {
         self.insert_absent(Rows::Between { after: None, upto: None }).text
     }
 
+    /// Makes New's row of a key equal to what the mapping makes of the Legacy row, which is locked
+    /// first.
+    pub(super) fn make_equal(&self, key: &Key) -> Vec<Sql> {
+        match self.engine {
+            #[cfg(feature = "mysql")]
+            Engine::Mysql => vec![
+                self.lock_legacy(key),
+                self.update_mapped(key),
+                self.insert_where_absent(Rows::One(key)),
+                self.delete_unless_mapped(key),
+            ],
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => vec![self.upsert(key), self.delete_unless_mapped(key)],
+        }
+    }
+
     /// Writes on New what the mapping makes of the Legacy row, whether or not it is there.
-    pub(super) fn upsert(&self, key: &Key) -> Sql {
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    fn upsert(&self, key: &Key) -> Sql {
         let sets: Vec<String> = self
             .values()
             .map(|column| format!("{} = excluded.{}", column.name, column.name))
@@ -92,18 +114,28 @@ impl Shape {
     }
 
     /// Deletes New's row of the key unless the mapping yields one.
-    pub(super) fn delete_unless_mapped(&self, key: &Key) -> Sql {
+    fn delete_unless_mapped(&self, key: &Key) -> Sql {
         let mut args = Args::default();
         let locked = self.locked(Rows::One(key), &mut args);
         let within = self.new.within(Rows::One(key), &mut args);
-        let text = format!(
-            "with {locked} delete from {} where {within} \
-             and not exists (select 1 from {MAPPED_ALIAS})",
-            self.new.qualified
-        );
+        let new = &self.new.qualified;
+        let text = match self.engine {
+            // Here `with` belongs to selects only.
+            #[cfg(feature = "mysql")]
+            Engine::Mysql => format!(
+                "delete from {new} where {within} \
+                 and not exists (with {locked} select 1 from {MAPPED_ALIAS})"
+            ),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => format!(
+                "with {locked} delete from {new} where {within} \
+                 and not exists (select 1 from {MAPPED_ALIAS})"
+            ),
+        };
         Sql { text, args: args.0 }
     }
 
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     fn insert(&self, rows: Rows<'_>, action: &str) -> Sql {
         let mut args = Args::default();
         let locked = self.locked(rows, &mut args);
@@ -121,11 +153,12 @@ impl Shape {
 
     /// Two common table expressions: the Legacy rows, locked in the order of their keys, and what
     /// the mapping makes of them.
-    fn locked(&self, rows: Rows<'_>, args: &mut Args) -> String {
+    pub(super) fn locked(&self, rows: Rows<'_>, args: &mut Args) -> String {
         let within = self.legacy.within(rows, args);
         format!(
-            "{} as materialized (select * from {} as t where {within} order by {}{}), {}",
+            "{} {} (select * from {} as t where {within} order by {}{}), {}",
             self.legacy.bare,
+            self.engine.materialized(),
             self.legacy.qualified,
             self.legacy.key_list("t."),
             self.engine.for_share(),
@@ -145,13 +178,13 @@ impl Shape {
     }
 
     /// The statement after which a deferred constraint has refused what it will refuse. SQLite
-    /// checks at the commit only.
+    /// checks at the commit only, MariaDB at once.
     pub(super) const fn check_constraints(&self) -> Option<&'static str> {
         match self.engine {
             #[cfg(feature = "postgres")]
             Engine::Postgres => Some("set constraints all immediate"),
-            #[cfg(feature = "sqlite")]
-            Engine::Sqlite => None,
+            #[cfg(any(feature = "mysql", feature = "sqlite"))]
+            _ => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Connection, Error};
 use tokio::time::{Instant, sleep};
 
 use super::index::ConcurrentIndex;
-use super::step::{RECORDED, failed, record};
+use super::step::{RECORD_KEY, RECORDED, failed, record};
 use crate::value::Value;
 use crate::{Database, Engine};
 
@@ -85,6 +85,7 @@ async fn run_locked(
         sqlx::raw_sql(AssertSqlSafe(statement.text.as_str())).execute(&mut *connection).await?;
     }
     let (sql, args) = record(Engine::Postgres, step);
+    let sql = format!("{sql} on conflict {RECORD_KEY} do nothing");
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for value in args {
         query = match value {

@@ -5,7 +5,7 @@ use crossfade_store::{Failure, Problem, StoreError};
 
 use super::inspection::Inspection;
 use super::mapping::{self, MappingFacts};
-use super::table::{TableFacts, quote};
+use super::table::TableFacts;
 use crate::error::{Doing, failure, store_error};
 use crate::session::Session;
 use crate::{Database, Engine};
@@ -50,7 +50,8 @@ pub(super) async fn problems(
     Ok(problems)
 }
 
-/// Mapped columns that New stores only after a cast. SQLite stores anything.
+/// Mapped columns that New stores only after a cast. SQLite stores anything, and MariaDB converts
+/// what it stores.
 async fn judge_types(
     session: &mut Session,
     engine: Engine,
@@ -74,8 +75,8 @@ async fn judge_types(
                 problems.push(Problem::in_mapping(message, None));
             }
         }
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite => {
+        #[cfg(any(feature = "mysql", feature = "sqlite"))]
+        _ => {
             let _ = (session, mapping, new, problems);
         }
     }
@@ -100,7 +101,7 @@ async fn judge_null_keys(
         let sql = format!(
             "select 1 from {} as t where t.{} is null limit 1",
             legacy.qualified(),
-            quote(&column.name)
+            legacy.quote(&column.name)
         );
         if session.fetch_one(&sql, Vec::new()).await.doing("failed to read keys")?.is_some() {
             problems.push(Problem::from(format!(
@@ -112,14 +113,15 @@ async fn judge_null_keys(
     Ok(())
 }
 
-/// Has SQLite parse the statement that backfill will run. PostgreSQL would lock New for it.
+/// Has MariaDB or SQLite parse the statement that backfill will run. PostgreSQL would lock New for
+/// it.
 async fn judge_insert(
     session: &mut Session,
     inspection: &Inspection<'_>,
     problems: &mut Vec<Problem>,
 ) -> Result<(), StoreError> {
     let Ok(shape) = inspection.shape() else { return Ok(()) };
-    if shape.engine.as_str() != "sqlite" {
+    if shape.engine.as_str() == "postgres" {
         return Ok(());
     }
     match mapping::prepare(session, shape.insert_absent_sample()).await {

@@ -6,7 +6,7 @@ use crossfade_core::{Definition, Identifier, Side};
 use crossfade_store::{Problem, StoreError};
 
 use super::mapping::{self, MappingFacts};
-use super::table::{ColumnFacts, KeyKind, TableFacts, quote};
+use super::table::{ColumnFacts, KeyKind, TableFacts};
 use crate::Engine;
 use crate::session::Session;
 use crate::shape::{MappedColumn, Shape};
@@ -86,7 +86,7 @@ impl<'a> Inspection<'a> {
         let columns = mapping.columns.iter().map(|mapped| {
             let column = new.column(&mapped.name)?;
             Some(MappedColumn {
-                name: quote(&column.name),
+                name: new.quote(&column.name),
                 cast: column.cast.clone(),
                 as_text: column.as_text,
                 in_key: key.contains(&column.name.as_str()),
@@ -94,8 +94,8 @@ impl<'a> Inspection<'a> {
         });
         Some(Shape {
             engine: self.engine,
-            legacy: legacy.resolve(self.engine, &self.definition.legacy.key)?,
-            new: new.resolve(self.engine, &self.definition.new.key)?,
+            legacy: legacy.resolve(&self.definition.legacy.key)?,
+            new: new.resolve(&self.definition.new.key)?,
             columns: columns.collect::<Option<_>>()?,
             mapping: mapping.text.clone(),
         })

@@ -5,7 +5,7 @@ use crossfade_store::{Failure, Problem, StoreError};
 use sqlx::{AssertSqlSafe, Column, Error, Executor, SqlSafeStr, Statement};
 
 use super::mapping_text::{place, single_select};
-use super::table::{TableFacts, quote};
+use super::table::TableFacts;
 use crate::Engine;
 use crate::error::{failure, store_error};
 use crate::session::{Raw, Session};
@@ -40,7 +40,7 @@ pub(super) async fn parse(
     };
     let head = format!(
         "with {} as (select * from {}) select * from (",
-        quote(&legacy.name),
+        legacy.quote(&legacy.name),
         legacy.qualified()
     );
     match prepare(session, format!("{head}{text}\n) as {MAPPED_ALIAS}")).await {
@@ -59,7 +59,7 @@ pub(super) async fn reads_legacy(
 ) -> Result<bool, StoreError> {
     let sql = format!(
         "with {} as (select 1 as crossfade_nothing) select * from ({}\n) as {MAPPED_ALIAS}",
-        quote(&legacy.name),
+        legacy.quote(&legacy.name),
         mapping.text
     );
     match prepare(session, sql).await {
@@ -104,6 +104,15 @@ pub(super) async fn prepare(
 ) -> Result<Vec<MappingColumn>, Error> {
     let sql = AssertSqlSafe(sql).into_sql_str();
     Ok(match session.raw() {
+        #[cfg(feature = "mysql")]
+        Raw::Mysql(connection) => {
+            let statement = connection.prepare(sql).await?;
+            let column = |column: &sqlx::mysql::MySqlColumn| MappingColumn {
+                name: column.name().to_owned(),
+                oid: None,
+            };
+            statement.columns().iter().map(column).collect()
+        }
         #[cfg(feature = "postgres")]
         Raw::Postgres(connection) => {
             let statement = connection.prepare(sql).await?;

@@ -36,6 +36,10 @@ pub(super) fn single_select(text: &str, engine: Engine) -> Result<&str, Problem>
                     problem(text, at, "the mapping closes a parenthesis that it has not opened")
                 })?;
             }
+            '/' if text[at..].starts_with("/*") => {
+                let message = "the mapping has a comment that MariaDB would run";
+                return Err(problem(text, at, message));
+            }
             c if is_parameter(text, at, engine) => {
                 let message = format!("the mapping has nothing to put into the parameter `{c}`");
                 return Err(problem(text, at, &message));
@@ -78,35 +82,52 @@ fn word(text: &str) -> &str {
 }
 
 fn is_comment(text: &str, at: usize) -> bool {
-    text[at..].starts_with("--") || text[at..].starts_with("/*")
+    text[at..].starts_with("--") || text[at..].starts_with("/*") || text[at..].starts_with('#')
 }
 
 /// Where the comment or quoted text that begins at `at` ends: `None` when none begins there,
 /// `Some(None)` when it has no end.
-fn skip(text: &str, at: usize, engine: Engine) -> Option<Option<usize>> {
+pub(crate) fn skip(text: &str, at: usize, engine: Engine) -> Option<Option<usize>> {
     let rest = &text[at..];
     let until = |opening: usize, closing: &str| {
         rest[opening..].find(closing).map(|found| at + opening + found + closing.len())
     };
-    if rest.starts_with("--") {
-        return Some(Some(until(2, "\n").unwrap_or(text.len())));
+    if rest.starts_with("--") && begins_comment(&rest[2..], engine)
+        || mariadb_syntax(engine) && rest.starts_with('#')
+    {
+        return Some(Some(until(1, "\n").unwrap_or(text.len())));
     }
     if rest.starts_with("/*") {
+        // What MariaDB runs of a comment is none.
+        if mariadb_syntax(engine) && (rest.starts_with("/*!") || rest.starts_with("/*M!")) {
+            return None;
+        }
         return Some(block_comment(text, at, engine));
     }
     // A doubled quote reads as the end of one string and the begin of the next.
     match rest.chars().next()? {
+        quote @ ('"' | '\'') if mariadb_syntax(engine) => Some(escaped_string(text, at, quote)),
         '"' => Some(until(1, "\"")),
-        '\'' if escapes(&text[..at], engine) => Some(escaped_string(text, at)),
+        '\'' if escapes(&text[..at], engine) => Some(escaped_string(text, at, '\'')),
         '\'' => Some(until(1, "'")),
         '`' if !postgres_syntax(engine) => Some(until(1, "`")),
-        '[' if !postgres_syntax(engine) => Some(until(1, "]")),
+        '[' if !postgres_syntax(engine) && !mariadb_syntax(engine) => Some(until(1, "]")),
         '$' if postgres_syntax(engine) => {
             let dollar = dollar_quote(&text[..at], rest)?;
             Some(until(dollar.len(), dollar))
         }
         _ => None,
     }
+}
+
+/// Whether backslashes escape in every string, and comments begin with `#` too.
+fn mariadb_syntax(engine: Engine) -> bool {
+    engine.as_str() == "mysql"
+}
+
+/// Whether two dashes in front of `rest` begin a comment: on MariaDB only in front of a blank.
+fn begins_comment(rest: &str, engine: Engine) -> bool {
+    !mariadb_syntax(engine) || !rest.starts_with(|c: char| !c.is_whitespace() && !c.is_control())
 }
 
 /// Whether comments nest and dollars quote. Where they do not, names may stand in backquotes and
@@ -116,7 +137,7 @@ fn postgres_syntax(engine: Engine) -> bool {
 }
 
 /// Whether a parameter stands at `at`: `$1` on PostgreSQL; `?`, `:name`, `@name` and `$name` on
-/// SQLite, which would read NULL in its place.
+/// SQLite, which would read NULL in its place. On MariaDB `@name` is a variable of the session's.
 fn is_parameter(text: &str, at: usize, engine: Engine) -> bool {
     let in_name = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
     let mut rest = text[at..].chars();
@@ -162,12 +183,12 @@ fn escapes(before: &str, engine: Engine) -> bool {
         && !last.next().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$')
 }
 
-fn escaped_string(text: &str, at: usize) -> Option<usize> {
+fn escaped_string(text: &str, at: usize, quote: char) -> Option<usize> {
     let mut chars = text[at + 1..].char_indices();
     while let Some((index, c)) = chars.next() {
         match c {
             '\\' => drop(chars.next()),
-            '\'' => return Some(at + 1 + index + 1),
+            c if c == quote => return Some(at + 1 + index + 1),
             _ => {}
         }
     }
@@ -263,6 +284,32 @@ mod tests {
         check("select $$ ); $$, $a$ $$ ); $a$, a$b from t");
         check("select 1 /* /* ) */ ; */");
         check("select (array[1, 2])[1]");
+    }
+
+    #[cfg(feature = "mysql")]
+    #[test]
+    fn mariadb_quotes_and_parameters() {
+        for text in [
+            r#"select 'it\'s ); --' as a, `b)`, "c\" )" from t"#,
+            "select 1 # )\n, 2--1, 3 /* ) */ -- )\n from t",
+            "select '?', '@a', a$1 from t",
+        ] {
+            assert_eq!(single_select(text, Engine::Mysql), Ok(text));
+        }
+        for (text, words) in [
+            ("select ?", "parameter"),
+            ("select @a", "parameter"),
+            ("select $1", "parameter"),
+            ("select 1 /*! ) ; drop table x */", "MariaDB would run"),
+            ("select 1 /*M! , 2 */", "MariaDB would run"),
+            ("select 1 --)", "has not opened"),
+        ] {
+            let found = single_select(text, Engine::Mysql);
+            assert!(
+                found.as_ref().is_err_and(|it| it.message.contains(words)),
+                "{text}: {found:?}"
+            );
+        }
     }
 
     #[cfg(feature = "sqlite")]

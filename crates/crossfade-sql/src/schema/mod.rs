@@ -8,6 +8,8 @@ mod index;
 mod inspection;
 mod mapping;
 mod mapping_text;
+#[cfg(feature = "mysql")]
+mod mariadb;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rights;
@@ -28,6 +30,8 @@ use crate::error::Doing;
 use crate::session::Session;
 use crate::value::args;
 pub(crate) use inspection::Inspection;
+#[cfg(feature = "mysql")]
+pub(crate) use mapping_text::skip;
 #[cfg(feature = "postgres")]
 pub(crate) use table::TableFacts;
 
@@ -86,6 +90,15 @@ pub(crate) async fn bound(
     timeouts: Timeouts,
 ) -> Result<(), sqlx::Error> {
     match engine {
+        #[cfg(feature = "mysql")]
+        crate::Engine::Mysql => {
+            let sql = format!(
+                "set max_statement_time = {}{}",
+                timeouts.statement.as_secs_f64().max(0.001),
+                crate::mariadb::lock_bounds(timeouts.lock)
+            );
+            session.execute(&sql, args![]).await.map(drop)
+        }
         #[cfg(feature = "postgres")]
         crate::Engine::Postgres => {
             let sql = "select set_config('lock_timeout', $1, true), \

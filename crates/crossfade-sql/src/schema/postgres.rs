@@ -3,7 +3,8 @@
 use crossfade_core::TableName;
 use sqlx::Error;
 
-use super::table::{ColumnFacts, KeyKind, TableFacts, quote};
+use super::table::{ColumnFacts, KeyKind, TableFacts};
+use crate::Engine;
 use crate::session::Session;
 use crate::value::args;
 
@@ -74,6 +75,7 @@ pub(super) async fn find_table(
     session: &mut Session,
     table: &TableName,
 ) -> Result<Option<TableFacts>, Error> {
+    let quote = |name: &str| Engine::Postgres.quote(name);
     let schema = table.schema.as_ref().map(|schema| format!("{}.", quote(schema.as_str())));
     let exact = format!("{}{}", schema.unwrap_or_default(), quote(table.name.as_str()));
     let Some(row) = session.fetch_one(TABLE, args![exact, table.to_string()]).await? else {
@@ -81,6 +83,7 @@ pub(super) async fn find_table(
     };
     let oid = row.int(0);
     let mut facts = TableFacts {
+        engine: Engine::Postgres,
         oid,
         schema: row.text(1),
         name: row.text(2),

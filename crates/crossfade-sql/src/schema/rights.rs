@@ -15,8 +15,8 @@ pub(super) async fn legacy_grants(
     match database.engine() {
         #[cfg(feature = "postgres")]
         Engine::Postgres => postgres::legacy_grants(database, definition).await,
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite => Ok(Vec::new()),
+        #[cfg(any(feature = "mysql", feature = "sqlite"))]
+        _ => Ok(Vec::new()),
     }
 }
 
@@ -30,8 +30,8 @@ pub(super) async fn revoke_legacy(
     match database.engine() {
         #[cfg(feature = "postgres")]
         Engine::Postgres => postgres::revoke_legacy(database, definition).await,
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite => Ok(Vec::new()),
+        #[cfg(any(feature = "mysql", feature = "sqlite"))]
+        _ => Ok(Vec::new()),
     }
 }
 
@@ -43,7 +43,7 @@ mod postgres {
     use crossfade_store::{StoreError, StoreErrorKind, Timeouts};
 
     use super::super::bound;
-    use super::super::table::{TableFacts, quote};
+    use super::super::table::TableFacts;
     use crate::Database;
     use crate::error::Doing;
     use crate::session::Session;
@@ -87,7 +87,7 @@ order by 1 desc, 2";
         let rows = session.fetch(GRANTS, args![legacy.oid]).await?;
         let grant = |row: &crate::value::Row| {
             let (role, who) = match row.int(0) {
-                0 => (quote(&row.text(1)), row.text(1)),
+                0 => (legacy.quote(&row.text(1)), row.text(1)),
                 _ => ("public".to_owned(), "everybody".to_owned()),
             };
             Grant { role, who, rights: row.text(2) }

@@ -59,8 +59,9 @@ pub(super) async fn truncate_new(
         let sql = match engine {
             #[cfg(feature = "postgres")]
             Engine::Postgres => format!("truncate table {}", new.qualified()),
-            #[cfg(feature = "sqlite")]
-            Engine::Sqlite => format!("delete from {}", new.qualified()),
+            // MariaDB's `truncate` would commit, and let go of the stage.
+            #[cfg(any(feature = "mysql", feature = "sqlite"))]
+            _ => format!("delete from {}", new.qualified()),
         };
         session.execute(&sql, args![]).await.doing(doing)?;
     }

@@ -4,6 +4,7 @@ use crossfade_core::TableName;
 use sqlx::Error;
 
 use super::table::{ColumnFacts, KeyKind, TableFacts};
+use crate::Engine;
 use crate::session::Session;
 use crate::value::args;
 
@@ -32,6 +33,7 @@ pub(super) async fn find_table(
         return Ok(None);
     };
     let mut facts = TableFacts {
+        engine: Engine::Sqlite,
         oid: 0,
         schema: row.text(0),
         name: row.text(1),

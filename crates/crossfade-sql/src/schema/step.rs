@@ -19,13 +19,20 @@ pub(super) async fn run(
     statement: &Statement,
     timeouts: Timeouts,
 ) -> Result<StepRun, StatementError> {
-    let outcome = if statement.outside_transaction {
+    let outcome = if statement.outside_transaction || commits(database.engine(), statement) {
         run_outside(database, step, statement, timeouts).await
     } else {
         run_inside(database, step, statement, timeouts).await
     };
     database.forget_shapes();
     outcome
+}
+
+/// Whether the statement commits by itself, as on MariaDB every one does that is not about rows.
+fn commits(engine: Engine, statement: &Statement) -> bool {
+    const ROWS: &[&str] = &["delete", "insert", "replace", "select", "update", "with"];
+    let word = statement.text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    engine.as_str() == "mysql" && !ROWS.iter().any(|rows| word.eq_ignore_ascii_case(rows))
 }
 
 /// The record comes first: of two operators the second waits for the first on its unique key, and
@@ -40,7 +47,7 @@ async fn run_inside(
     let mut session = database.begin().await.doing(DOING).map_err(plain)?;
     bound(&mut session, engine, timeouts).await.doing(DOING).map_err(plain)?;
     let (sql, args) = record(engine, step);
-    if session.execute(&sql, args).await.map_err(failed)? == 0 {
+    if session.insert_new(&sql, RECORD_KEY, args).await.map_err(failed)? == 0 {
         let digest = recorded(&mut session, step).await.map_err(plain)?;
         session.rollback().await;
         return Ok(StepRun::DoneBefore { digest: digest.unwrap_or_default() });
@@ -59,6 +66,8 @@ async fn run_outside(
     timeouts: Timeouts,
 ) -> Result<StepRun, StatementError> {
     match database.engine() {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => super::mariadb::run(database, step, statement, timeouts).await,
         #[cfg(feature = "postgres")]
         Engine::Postgres => detached::run(database, step, statement, timeouts).await,
         #[cfg(feature = "sqlite")]
@@ -67,7 +76,7 @@ async fn run_outside(
             let mut session = database.session().await.map_err(failed)?;
             session.run_script(&statement.text).await.map_err(failed)?;
             let (sql, args) = record(database.engine(), step);
-            session.execute(&sql, args).await.map_err(failed)?;
+            session.insert_new(&sql, RECORD_KEY, args).await.map_err(failed)?;
             Ok(StepRun::Ran)
         }
     }
@@ -86,11 +95,14 @@ pub(super) async fn recorded(
 pub(super) const RECORDED: &str = "\
 select digest from crossfade_scripts where migration = $1 and script = $2 and position = $3";
 
-/// The statement that records a step unless it is recorded.
+/// What a step is recorded by, once.
+pub(super) const RECORD_KEY: &str = "(migration, script, position)";
+
+/// The statement that records a step, which [`Session::insert_new`] runs.
 pub(super) fn record(engine: Engine, step: ScriptStep<'_>) -> (String, Vec<Value>) {
     let sql = format!(
         "insert into crossfade_scripts (migration, script, position, digest, applied_ms) \
-         values ($1, $2, $3, $4, {}) on conflict (migration, script, position) do nothing",
+         values ($1, $2, $3, $4, {})",
         engine.now_ms()
     );
     (sql, args![step.migration.as_str(), step.script, step.position, step.digest])

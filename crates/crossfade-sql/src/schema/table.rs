@@ -3,6 +3,8 @@
 use crossfade_core::{Identifier, TableName};
 use crossfade_store::StoreError;
 
+#[cfg(feature = "mysql")]
+use super::mariadb;
 #[cfg(feature = "postgres")]
 use super::postgres;
 #[cfg(feature = "sqlite")]
@@ -15,6 +17,8 @@ use crate::shape::{KeyColumn, ResolvedTable};
 /// A table, view or the like, as the catalog shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct TableFacts {
+    /// Whose catalog it is.
+    pub(crate) engine: Engine,
     /// The catalog's number; 0 where it has none.
     #[cfg_attr(
         not(feature = "postgres"),
@@ -68,7 +72,10 @@ pub(crate) enum KeyKind {
     Integer,
     Text,
     /// Text padded with blanks, which its comparison leaves out.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "PostgreSQL's catalog alone"))]
+    #[cfg_attr(
+        not(any(feature = "mysql", feature = "postgres")),
+        expect(dead_code, reason = "SQLite pads nothing")
+    )]
     PaddedText,
     Uuid,
 }
@@ -78,6 +85,12 @@ impl KeyKind {
     /// never overflows the type of the other.
     const fn cast(self, engine: Engine) -> &'static str {
         match engine {
+            // Wide enough for signed and unsigned ones; a text would be compared as a float.
+            #[cfg(feature = "mysql")]
+            Engine::Mysql => match self {
+                Self::Integer => "decimal(20, 0)",
+                Self::Text | Self::PaddedText | Self::Uuid => "",
+            },
             #[cfg(feature = "postgres")]
             Engine::Postgres => match self {
                 Self::Integer => "bigint",
@@ -99,6 +112,8 @@ impl TableFacts {
         table: &TableName,
     ) -> Result<Option<Self>, StoreError> {
         match engine {
+            #[cfg(feature = "mysql")]
+            Engine::Mysql => mariadb::find_table(session, table).await,
             #[cfg(feature = "postgres")]
             Engine::Postgres => postgres::find_table(session, table).await,
             #[cfg(feature = "sqlite")]
@@ -124,27 +139,29 @@ impl TableFacts {
         })
     }
 
+    /// A name that comes from the catalog and may hold anything, quoted.
+    pub(crate) fn quote(&self, name: &str) -> String {
+        self.engine.quote(name)
+    }
+
     /// Qualified and quoted.
     pub(crate) fn qualified(&self) -> String {
-        format!("{}.{}", quote(&self.schema), quote(&self.name))
+        format!("{}.{}", self.quote(&self.schema), self.quote(&self.name))
     }
 
     /// The table and its key, ready for statements; `None` unless every key column can serve.
-    pub(crate) fn resolve(&self, engine: Engine, key: &[Identifier]) -> Option<ResolvedTable> {
+    pub(crate) fn resolve(&self, key: &[Identifier]) -> Option<ResolvedTable> {
         let key = key.iter().map(|part| {
             let column = self.column(part.as_str())?;
-            let cast = column.key_kind?.cast(engine).to_owned();
-            Some(KeyColumn { name: quote(&column.name), cast })
+            let cast = column.key_kind?.cast(self.engine).to_owned();
+            let collation = column.collation.clone();
+            Some(KeyColumn { name: self.quote(&column.name), cast, collation })
         });
         Some(ResolvedTable {
+            engine: self.engine,
             qualified: self.qualified(),
-            bare: quote(&self.name),
+            bare: self.quote(&self.name),
             key: key.collect::<Option<_>>()?,
         })
     }
-}
-
-/// A quoted name that comes from the catalog and may hold anything.
-pub(crate) fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

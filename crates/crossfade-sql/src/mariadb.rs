@@ -1,0 +1,171 @@
+//! What MariaDB alone needs: the texts around a transaction, locks of the session, and numbered
+//! parameters.
+//!
+//! A transaction is put between `set autocommit = 0` and a savepoint. A deadlock ends the whole
+//! transaction on the server, behind the back of a closure that swallows the error: with autocommit
+//! on, its later statements would each commit by themselves, outside the fence. So they go into a
+//! transaction that nobody commits, since the commit releases the savepoint first, which is gone.
+
+use crossfade_store::{StoreError, StoreErrorKind};
+
+use crate::Engine;
+use crate::schema::skip;
+use crate::session::Session;
+use crate::value::Value;
+
+/// The savepoint that shows whether the transaction is still the one that was begun.
+pub(crate) const SAVEPOINT: &str = "crossfade_transaction";
+
+/// Begins a transaction in one round trip, with more assignments to session variables, each behind
+/// a comma. What the session had is kept in variables of the session's.
+pub(crate) fn begin(assignments: &str) -> String {
+    format!(
+        "set @crossfade_rows = @@innodb_lock_wait_timeout, \
+         @crossfade_tables = @@lock_wait_timeout, @crossfade_time = @@max_statement_time, \
+         autocommit = 0{assignments}; \
+         set transaction isolation level read committed; start transaction; savepoint {SAVEPOINT}"
+    )
+}
+
+/// Commits the transaction that [`begin`] began; fails where it is another.
+pub(crate) fn commit() -> String {
+    format!("release savepoint {SAVEPOINT}; commit; {RESTORE}")
+}
+
+/// Rolls back.
+pub(crate) fn rollback() -> String {
+    format!("rollback; {RESTORE}")
+}
+
+/// Gives the session its own settings back.
+const RESTORE: &str = "set autocommit = 1, innodb_lock_wait_timeout = @crossfade_rows, \
+    lock_wait_timeout = @crossfade_tables, max_statement_time = @crossfade_time";
+
+/// Assignments that bound each wait for a lock, on rows and on tables, in whole seconds as MariaDB
+/// counts them.
+pub(crate) fn lock_bounds(timeout: std::time::Duration) -> String {
+    let seconds = seconds(timeout);
+    format!(", innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}")
+}
+
+/// Whole seconds, rounded up; at least 1, since 0 would not wait at all.
+pub(crate) fn seconds(timeout: std::time::Duration) -> u128 {
+    timeout.as_millis().div_ceil(1000).clamp(1, 31_536_000)
+}
+
+/// Takes a lock of the session's, which outlives the commits of statements that change tables, and
+/// is waited for at most `patience`; whether it was had. It ends with [`let_go`], or with the
+/// connection, which closes with a session that is dropped in its transaction.
+pub(crate) async fn take(
+    session: &mut Session,
+    lock: &str,
+    patience: std::time::Duration,
+) -> Result<bool, sqlx::Error> {
+    let sql = format!("select get_lock('{lock}', {})", seconds(patience));
+    Ok(session.fetch_one(&sql, Vec::new()).await?.is_some_and(|row| row.int(0) == 1))
+}
+
+/// Gives a lock of the session's back, and the session; what is not committed is lost.
+pub(crate) async fn let_go(mut session: Session, lock: &str) {
+    if session.execute(&format!("do release_lock('{lock}')"), Vec::new()).await.is_ok() {
+        session.rollback().await;
+    }
+}
+
+/// The schema of a server that can be worked with.
+pub(crate) fn accepted(version: &str, schema: Option<String>) -> Result<String, StoreError> {
+    let invalid = |message: String| StoreError::new(StoreErrorKind::Invalid, message);
+    let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
+    // Replication made old servers begin with `5.5.5-`.
+    let mut parts = version.trim_start_matches("5.5.5-").split(['.', '-']);
+    let found = (number(parts.next()), number(parts.next()));
+    if !version.contains("MariaDB") || found < (Some(10), Some(6)) {
+        let error = invalid(format!("the server has version {version}"));
+        return Err(error.with_hint("MariaDB 10.6 or later is needed; MySQL is not supported"));
+    }
+    schema.ok_or_else(|| {
+        invalid("the connection has no database".to_owned())
+            .with_hint("name one at the end of the URL: mysql://host/database")
+    })
+}
+
+/// Turns `$1` into `?`, and repeats and orders the arguments as the text asks for them. What stands
+/// in quotes and comments is left alone.
+pub(crate) fn translate(sql: &str, args: &[Value]) -> (String, Vec<Value>) {
+    let (mut text, mut bound) = (String::with_capacity(sql.len()), Vec::with_capacity(args.len()));
+    let (mut at, mut in_name) = (0, false);
+    while let Some(c) = sql[at..].chars().next() {
+        if let Some(end) = skip(sql, at, Engine::Mysql) {
+            let end = end.unwrap_or(sql.len());
+            text.push_str(&sql[at..end]);
+            (at, in_name) = (end, false);
+            continue;
+        }
+        let digits = sql[at + c.len_utf8()..].bytes().take_while(u8::is_ascii_digit).count();
+        if c == '$' && digits > 0 && !in_name {
+            let number = &sql[at + 1..=at + digits];
+            let arg = number.parse::<usize>().ok().and_then(|number| args.get(number - 1));
+            bound.extend(arg.cloned());
+            text.push('?');
+            at += 1 + digits;
+            continue;
+        }
+        in_name = c.is_alphanumeric() || c == '_' || c == '$';
+        text.push(c);
+        at += c.len_utf8();
+    }
+    (text, bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(sql: &str, expected: &str, order: &[i64]) {
+        let args = [10i64, 20, 30].map(Value::from);
+        let (text, bound) = translate(sql, &args);
+        assert_eq!(text, expected);
+        let order: Vec<Value> = order.iter().map(|number| Value::from(*number)).collect();
+        assert_eq!(bound, order, "{sql}");
+    }
+
+    #[test]
+    fn parameters_are_ordered_and_repeated() {
+        check("select 1", "select 1", &[]);
+        check("a = $1 and b = $2", "a = ? and b = ?", &[10, 20]);
+        check("a = $3 and b = $1 or c = $3", "a = ? and b = ? or c = ?", &[30, 10, 30]);
+        check("f($1,$2)+$1", "f(?,?)+?", &[10, 20, 10]);
+    }
+
+    #[test]
+    fn quotes_comments_and_names_are_left_alone() {
+        check("'$1' \"$2\" `$3` $2", "'$1' \"$2\" `$3` ?", &[20]);
+        check(r"'it\'s $1' $1", r"'it\'s $1' ?", &[10]);
+        check("'it''s $1' $1", "'it''s $1' ?", &[10]);
+        check("/* $1 */ $1 -- $2\n$2 # $3\n", "/* $1 */ ? -- $2\n? # $3\n", &[10, 20]);
+        check("json_extract(a$1, '$[0]') = $1", "json_extract(a$1, '$[0]') = ?", &[10]);
+        check("é$1 ü = $1", "é$1 ü = ?", &[10]);
+    }
+
+    #[test]
+    fn servers_are_told_apart() {
+        let schema = || Some("app".to_owned());
+        for version in ["10.11.14-MariaDB-0+deb12u2", "5.5.5-10.6.1-MariaDB", "11.4.2-MariaDB-log"]
+        {
+            assert_eq!(accepted(version, schema()).ok(), schema(), "{version}");
+        }
+        for version in ["8.0.36", "10.5.9-MariaDB", "5.5.68-MariaDB"] {
+            let error = accepted(version, schema()).expect_err(version);
+            assert_eq!(error.kind, StoreErrorKind::Invalid);
+        }
+        assert!(accepted("10.11.14-MariaDB", None).is_err());
+    }
+
+    #[test]
+    fn bounds_are_whole_seconds() {
+        for (ms, expected) in [(0, 1), (1, 1), (500, 1), (1000, 1), (1001, 2), (2000, 2)] {
+            assert_eq!(seconds(std::time::Duration::from_millis(ms)), expected, "{ms}");
+        }
+    }
+}
