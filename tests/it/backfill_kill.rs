@@ -81,6 +81,11 @@ async fn killed_and_run_again_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn killed_and_run_again_on_mariadb() {
+    killed_and_run_again(Engine::Mysql).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_finishes_the_batch_and_says_how_to_go_on() {
     let project = dual_write(Engine::Sqlite, "ctrl_c").await;
     let child = project

@@ -7,7 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+<<<<<<< HEAD
 use crossfade::{Engine, Flags, Stage, WriteError};
+=======
+use crossfade::{Database, Engine, Flags, Migration, Stage, WriteError};
+>>>>>>> 0018a79 (Every case runs on MariaDB too; the command line takes its URLs)
 
 use crate::support::{Bench, People, TestDatabase, WAIT, dropped_at_every_point, engines, put};
 
@@ -20,6 +24,19 @@ async fn dropping_a_write_anywhere_leaves_both_or_neither_on_postgres() {
     let app = narrow.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
     dropped_at_every_point(&bench, async |id, name| put(&migration, id, name).await).await;
+    test.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_a_write_anywhere_leaves_both_or_neither_on_mariadb() {
+    let test = TestDatabase::create(Engine::Mysql, "dropped").await;
+    let bench = Bench::new(test.open().await).await;
+    bench.go(Stage::Live).await;
+    let pool = Database::mysql_pool_options().max_connections(1).connect(&test.url).await;
+    let narrow = Database::open(pool.expect("connects")).await.expect("the test database opens");
+    let app = Bench { db: narrow }.app(&Flags::forced::<&str, bool>([])).await;
+    let migration = app.migration("people").expect("registered");
+    dropped_at_every_point(&bench, &migration).await;
     test.drop().await;
 }
 

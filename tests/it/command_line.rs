@@ -115,3 +115,8 @@ async fn the_whole_day_on_sqlite() {
 async fn the_whole_day_on_postgres() {
     the_whole_day(Engine::Postgres).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_day_on_mariadb() {
+    the_whole_day(Engine::Mysql).await;
+}

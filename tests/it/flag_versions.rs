@@ -116,3 +116,8 @@ async fn versions_go_up_on_sqlite() {
 async fn versions_go_up_on_postgres() {
     versions_go_up(Engine::Postgres).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_go_up_on_mariadb() {
+    versions_go_up(Engine::Mysql).await;
+}

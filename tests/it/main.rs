@@ -1,5 +1,6 @@
-//! Integration tests against real databases: SQLite, and a throw-away PostgreSQL that
-//! `cargo xtask test` starts and names in `CROSSFADE_TEST_POSTGRES_URL`.
+//! Integration tests against real databases: SQLite, and a throw-away PostgreSQL and MariaDB that
+//! `cargo xtask test` starts and names in `CROSSFADE_TEST_POSTGRES_URL` and
+//! `CROSSFADE_TEST_MYSQL_URL`.
 
 mod backfill_kill;
 mod backfill_race;
@@ -15,6 +16,7 @@ mod flags;
 mod key_order;
 mod key_types;
 mod lost;
+mod mariadb;
 mod openfeature;
 mod operators;
 mod protocol;

@@ -22,7 +22,9 @@ async fn in_dual_write_legacy_is_written_alone_and_the_key_is_marked() {
         let marks = bench.db.quarantine(&definition().name, 10).await.expect("marks");
         assert_eq!(marks.len(), 1);
         assert_eq!(marks[0].0, "1");
-        assert!(marks[0].1.to_lowercase().contains("check"), "{marks:?}");
+        // MariaDB speaks of a constraint and does not say which kind.
+        let reason = marks[0].1.to_lowercase();
+        assert!(reason.contains("check") || reason.contains("constraint"), "{marks:?}");
 
         // The next full write that New accepts clears the mark, once this instance knows of it.
         knows_mark(&migration, "1").await;
@@ -125,6 +127,10 @@ async fn in_delete_only_new_loses_the_row_and_gains_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deferred_refusal_is_no_outage_either() {
     engines("deferred", async |db, _| {
+        // MariaDB checks at once, which other tests are about.
+        if db.engine() == Engine::Mysql {
+            return;
+        }
         let bench = Bench::new(db).await;
         bench.sql("create table towns (name text primary key)").await;
         bench.sql("drop table people_v2").await;

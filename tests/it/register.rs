@@ -98,7 +98,7 @@ async fn a_record_that_cannot_be_read_stops_its_own_migration_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_installers_at_once_one_installs() {
-    for engine in [Engine::Postgres, Engine::Sqlite] {
+    for engine in Engine::ALL.iter().copied() {
         let test = TestDatabase::create(engine, "installers").await;
         test.open().await;
         let installers: Vec<_> = (0..6)

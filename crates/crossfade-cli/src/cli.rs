@@ -48,7 +48,7 @@ pub(crate) struct Global {
     /// Configuration file [default: crossfade.toml, where it exists].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Database with both sides and the control tables: postgres://… or sqlite://…
+    /// Database with both sides and the control tables: postgres://…, mysql://… or sqlite://…
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
     /// Print one JSON value on stdout; errors as JSON on stderr.

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::{
-    server::{Kind, Server},
+    server::{Kind, Servers},
     workspace,
 };
 
@@ -15,16 +15,17 @@ use crate::{
 /// Without a command it prints the address and returns only when the server has ended; Ctrl-C ends
 /// this process and thereby the server.
 pub(crate) fn run(kind: &'static Kind, command: &[String]) -> Result<ExitCode> {
-    let mut server = Server::start(kind)?;
+    let mut servers = Servers::start(&[kind])?;
     match command {
         [] => {
-            let (variable, url) = server.variable();
-            println!("{variable}={url}");
+            for (variable, url) in servers.variables() {
+                println!("{variable}={url}");
+            }
             eprintln!("Ctrl-C stops this server and removes its data");
-            Err(server.wait())
+            Err(servers.wait())
         }
         [program, arguments @ ..] => {
-            let status = server.run(Command::new(program).args(arguments))?;
+            let status = servers.run(Command::new(program).args(arguments))?;
             Ok(workspace::exit_code(status))
         }
     }

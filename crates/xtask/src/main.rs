@@ -33,9 +33,9 @@ Automation for this workspace.
 Usage: cargo xtask <VERB> [ARGS..]
 
 Verbs:
-  test [ARGS..]            run every test against a throw-away PostgreSQL; ARGS go to `cargo test`
-                           and narrow down by name (the documentation tests, which run last, get
-                           none)
+  test [ARGS..]            run every test against a throw-away PostgreSQL and a throw-away
+                           MariaDB; ARGS go to `cargo test` and narrow down by name (the
+                           documentation tests, which run last, get none)
   postgres [-- CMD..]      run CMD with CROSSFADE_TEST_POSTGRES_URL pointing at a throw-away
                            PostgreSQL; without CMD print its address and wait for Ctrl-C
   mariadb [-- CMD..]       the same with CROSSFADE_TEST_MYSQL_URL and a throw-away MariaDB

@@ -34,7 +34,7 @@ const PORT_ATTEMPTS: u32 = 5;
 ///
 /// Dropping it stops the server and removes its data.
 #[derive(Debug)]
-pub(crate) struct Server {
+struct Server {
     kind: &'static Kind,
     url: String,
     keeper: Keeper,
@@ -44,13 +44,9 @@ impl Server {
     /// Starts a server and returns when it answers; at most 60 seconds later.
     ///
     /// # Errors
-    /// The server is not installed and cannot be, or does not start; the error carries the end of
-    /// its log.
-    pub(crate) fn start(kind: &'static Kind) -> Result<Self> {
-        let binaries = match Binaries::find(kind)? {
-            Some(found) => found,
-            None => install::distribution(kind)?,
-        };
+    /// The server is not installed, or does not start; the error carries the end of its log.
+    fn start(kind: &'static Kind) -> Result<Self> {
+        let binaries = Binaries::find(kind)?.context(kind.missing)?;
         let account = Account::choose(kind)?;
 
         let mut attempt = 1;
@@ -74,28 +70,8 @@ impl Server {
         }
     }
 
-    /// The environment variable for the server's address, and the address.
-    pub(crate) fn variable(&self) -> (&'static str, &str) {
-        (self.kind.url_variable, &self.url)
-    }
-
-    /// Runs `command` to its end with the server's address in its environment.
-    ///
-    /// The command is ended together with this process.
-    pub(crate) fn run(&mut self, command: &mut Command) -> Result<ExitStatus> {
-        let (variable, url) = self.variable();
-        let mut child = command
-            .env(variable, url)
-            .spawn()
-            .with_context(|| format!("run {}", command.get_program().display()))?;
-        self.keeper.command_started(child.id());
-        let status = child.wait().context("wait for the command");
-        self.keeper.command_ended();
-        status
-    }
-
     /// Waits until the server ends, which it does by itself only when something is wrong.
-    pub(crate) fn wait(&mut self) -> Error {
+    fn wait(&mut self) -> Error {
         match self.keeper.wait() {
             Ok(status) => anyhow!(
                 "the server ended by itself ({status}); its log ends:\n{}",
@@ -103,6 +79,62 @@ impl Server {
             ),
             Err(error) => Error::new(error).context("wait for the server"),
         }
+    }
+}
+
+/// Servers that run beside one command.
+#[derive(Debug)]
+pub(crate) struct Servers(Vec<Server>);
+
+impl Servers {
+    /// Starts one of each kind, at the same time. What is missing is installed before, one after the
+    /// other.
+    ///
+    /// # Errors
+    /// Those of [`Server::start`]; the servers that did start are gone again.
+    pub(crate) fn start(kinds: &[&'static Kind]) -> Result<Self> {
+        for kind in kinds {
+            if Binaries::find(kind)?.is_none() {
+                install::distribution(kind)?;
+            }
+        }
+        let started: Vec<Result<Server>> = thread::scope(|scope| {
+            let starting: Vec<_> =
+                kinds.iter().map(|kind| scope.spawn(|| Server::start(kind))).collect();
+            starting
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("the start panicked"))))
+                .collect()
+        });
+        Ok(Self(started.into_iter().collect::<Result<_>>()?))
+    }
+
+    /// For each server the environment variable for its address, and the address.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|server| (server.kind.url_variable, server.url.as_str()))
+    }
+
+    /// Runs `command` to its end with the servers' addresses in its environment.
+    ///
+    /// The command is ended together with this process.
+    pub(crate) fn run(&mut self, command: &mut Command) -> Result<ExitStatus> {
+        let mut child = command
+            .envs(self.variables())
+            .spawn()
+            .with_context(|| format!("run {}", command.get_program().display()))?;
+        for server in &mut self.0 {
+            server.keeper.command_started(child.id());
+        }
+        let status = child.wait().context("wait for the command");
+        for server in &mut self.0 {
+            server.keeper.command_ended();
+        }
+        status
+    }
+
+    /// Waits until the first server ends.
+    pub(crate) fn wait(&mut self) -> Error {
+        self.0.first_mut().map_or_else(|| anyhow!("there is no server"), Server::wait)
     }
 }
 

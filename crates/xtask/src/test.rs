@@ -1,11 +1,11 @@
-//! `cargo xtask test`: every test of the workspace against a throw-away PostgreSQL.
+//! `cargo xtask test`: every test of the workspace against throw-away servers.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use crate::{
-    server::{POSTGRES, Server},
+    server::{MARIADB, POSTGRES, Servers},
     workspace,
 };
 
@@ -15,11 +15,11 @@ use crate::{
 /// Benches are left out: they measure, and CI only compiles them.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let root = workspace::root()?;
-    let mut server = Server::start(&POSTGRES)?;
+    let mut servers = Servers::start(&[&POSTGRES, &MARIADB])?;
 
     let mut build = workspace::cargo();
     build.current_dir(&root).args(["build", "--workspace", "--bins"]);
-    let status = server.run(&mut build)?;
+    let status = servers.run(&mut build)?;
     if !status.success() {
         return Ok(workspace::exit_code(status));
     }
@@ -27,12 +27,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let targets = ["test", "--workspace", "--lib", "--bins", "--tests", "--examples"];
     let mut tests = workspace::cargo();
     tests.current_dir(&root).args(targets).args(arguments);
-    let status = server.run(&mut tests)?;
+    let status = servers.run(&mut tests)?;
     if !status.success() {
         return Ok(workspace::exit_code(status));
     }
 
     let mut doctests = workspace::cargo();
     doctests.current_dir(&root).args(["test", "--workspace", "--doc"]);
-    Ok(workspace::exit_code(server.run(&mut doctests)?))
+    Ok(workspace::exit_code(servers.run(&mut doctests)?))
 }

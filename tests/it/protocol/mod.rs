@@ -31,6 +31,9 @@ const EVERYWHERE: &[Engine] = Engine::ALL;
 /// which is lock of epoch, key and rows at once and cannot be taken out.
 const POSTGRES: &[Engine] = &[Engine::Postgres];
 
+/// Where rows are locked one by one, for stories that need no connection of their own.
+const ROW_LOCKS: &[Engine] = &[Engine::Mysql, Engine::Postgres];
+
 /// Tells a story on each engine: with every mechanism it must end well, without this one badly.
 async fn told<S>(mechanism: Mechanism, engines: &[Engine], story: S)
 where

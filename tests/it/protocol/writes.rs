@@ -7,7 +7,7 @@ use crossfade_sql::Mechanism;
 use crossfade_store::{ControlStore, StageChange, StoreErrorKind};
 
 use super::scene::{Scene, delete, put};
-use super::{EVERYWHERE, Outcome, POSTGRES, told};
+use super::{EVERYWHERE, Outcome, POSTGRES, ROW_LOCKS, told};
 use crate::support::{self, definition, eventually};
 
 /// A process that slept through two stage changes and the backfill writes as if in `off`.
@@ -62,7 +62,7 @@ async fn the_epoch_is_read_behind_its_lock() {
 /// A delete that found nothing on Legacy stands before New while an insert of its key goes by.
 #[tokio::test(flavor = "multi_thread")]
 async fn writers_of_an_absent_key_are_ordered() {
-    told(Mechanism::KeyLock, POSTGRES, async |scene: &Scene| {
+    told(Mechanism::KeyLock, ROW_LOCKS, async |scene: &Scene| {
         let epoch = scene.go(Stage::DualWrite).await;
         let tx = scene.enter_open(epoch, 1).await;
         let tx = delete(tx, Side::Legacy, 1).await;

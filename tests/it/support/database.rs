@@ -4,12 +4,14 @@ use std::future::Future;
 use std::str::FromStr;
 
 use crossfade_sql::{Database, Engine};
+use sqlx::mysql::MySqlPool;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
 use tempfile::TempDir;
 
-/// Names the server that `cargo xtask test` started.
-const URL: &str = "CROSSFADE_TEST_POSTGRES_URL";
+/// Name the servers that `cargo xtask test` started.
+const POSTGRES: &str = "CROSSFADE_TEST_POSTGRES_URL";
+const MARIADB: &str = "CROSSFADE_TEST_MYSQL_URL";
 
 /// A database of a test's own.
 pub(crate) struct TestDatabase {
@@ -19,25 +21,35 @@ pub(crate) struct TestDatabase {
     name: String,
 }
 
-fn server() -> String {
-    std::env::var(URL).unwrap_or_else(|_| {
-        panic!("{URL} is not set; run the tests with `cargo xtask test`, which starts a server")
+fn server(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set; run the tests with `cargo xtask test`, which starts servers")
     })
+}
+
+/// The URL of another database of the same server.
+fn beside(server: &str, name: &str) -> String {
+    let (base, _) = server.rsplit_once('/').expect("the URL has a path");
+    format!("{base}/{name}")
 }
 
 impl TestDatabase {
     /// Makes one.
     pub(crate) async fn create(engine: Engine, test: &str) -> Self {
         let name = format!("t_{test}_{:08x}", rand::random::<u32>());
+        let create = AssertSqlSafe(format!("create database {name}"));
         match engine {
+            Engine::Mysql => {
+                let server = server(MARIADB);
+                let admin = MySqlPool::connect(&server).await.expect("the test server answers");
+                admin.execute(create).await.expect("a database can be made");
+                Self { engine, url: beside(&server, &name), folder: None, name }
+            }
             Engine::Postgres => {
-                let admin = PgPool::connect(&server()).await.expect("the test server answers");
-                admin
-                    .execute(AssertSqlSafe(format!("create database {name}")))
-                    .await
-                    .expect("a database can be made");
-                let (base, _) = server().rsplit_once('/').map(own).expect("the URL has a path");
-                Self { engine, url: format!("{base}/{name}"), folder: None, name }
+                let server = server(POSTGRES);
+                let admin = PgPool::connect(&server).await.expect("the test server answers");
+                admin.execute(create).await.expect("a database can be made");
+                Self { engine, url: beside(&server, &name), folder: None, name }
             }
             Engine::Sqlite => {
                 let folder = tempfile::tempdir().expect("a folder can be made");
@@ -66,8 +78,17 @@ impl TestDatabase {
     /// Drops it.
     pub(crate) async fn drop(self) {
         match self.engine {
+            Engine::Mysql => {
+                let admin =
+                    MySqlPool::connect(&server(MARIADB)).await.expect("the test server answers");
+                admin
+                    .execute(AssertSqlSafe(format!("drop database {}", self.name)))
+                    .await
+                    .expect("the test's own database can be dropped");
+            }
             Engine::Postgres => {
-                let admin = PgPool::connect(&server()).await.expect("the test server answers");
+                let admin =
+                    PgPool::connect(&server(POSTGRES)).await.expect("the test server answers");
                 admin
                     .execute(AssertSqlSafe(format!("drop database {} with (force)", self.name)))
                     .await
@@ -76,10 +97,6 @@ impl TestDatabase {
             Engine::Sqlite => drop(self.folder),
         }
     }
-}
-
-fn own((left, right): (&str, &str)) -> (String, String) {
-    (left.to_owned(), right.to_owned())
 }
 
 /// Runs a test on each engine of this build, each time with a fresh database. A database whose

@@ -27,20 +27,34 @@ pub(crate) enum PeopleError {
 
 macro_rules! run {
     ($conn:ident, |$query:ident| $run:expr, $sql:expr $(, $bind:expr)*) => {{
-        let sql = sqlx::AssertSqlSafe($sql);
+        let sql = $sql;
         match $conn.engine() {
+            Engine::Mysql => {
+                let $query = sqlx::query(sqlx::AssertSqlSafe(mariadb(&sql)))$(.bind($bind))*;
+                let $conn = $conn.mysql()?;
+                $run
+            }
             Engine::Postgres => {
-                let $query = sqlx::query(sql)$(.bind($bind))*;
+                let $query = sqlx::query(sqlx::AssertSqlSafe(sql))$(.bind($bind))*;
                 let $conn = $conn.postgres()?;
                 $run
             }
             Engine::Sqlite => {
-                let $query = sqlx::query(sql)$(.bind($bind))*;
+                let $query = sqlx::query(sqlx::AssertSqlSafe(sql))$(.bind($bind))*;
                 let $conn = $conn.sqlite()?;
                 $run
             }
         }
     }};
+}
+
+/// The statements below as MariaDB spells them.
+fn mariadb(sql: &str) -> String {
+    let sql = match sql.split_once(" on conflict ") {
+        Some((insert, _)) => format!("{insert} on duplicate key update name = values(name)"),
+        None => sql.to_owned(),
+    };
+    sql.replace("$1", "?").replace("$2", "?")
 }
 
 impl People {

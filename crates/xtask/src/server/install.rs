@@ -4,13 +4,13 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{account, binaries::Binaries, kind::Kind};
+use super::{account, kind::Kind};
 
 /// Tells Debian's package of PostgreSQL not to create and start a server of its own.
 const CLUSTER_OPTIONS: &str = "/etc/postgresql-common/createcluster.conf";
 
-/// Installs the distribution's server and returns its programs.
-pub(super) fn distribution(kind: &Kind) -> Result<Binaries> {
+/// Installs the distribution's server.
+pub(super) fn distribution(kind: &Kind) -> Result<()> {
     if !Path::new("/etc/debian_version").exists() || !account::is_root()? {
         bail!(kind.missing);
     }
@@ -24,7 +24,7 @@ pub(super) fn distribution(kind: &Kind) -> Result<Binaries> {
         let arguments = arguments.join(" ");
         ensure!(status, "apt-get {arguments} failed\n{}", kind.missing);
     }
-    Binaries::find(kind)?.context(kind.missing)
+    Ok(())
 }
 
 /// Writes the option unless the machine's owner has a file of their own there.
