@@ -7,20 +7,18 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-<<<<<<< HEAD
 use crossfade::{Engine, Flags, Stage, WriteError};
-=======
-use crossfade::{Database, Engine, Flags, Migration, Stage, WriteError};
->>>>>>> 0018a79 (Every case runs on MariaDB too; the command line takes its URLs)
 
 use crate::support::{Bench, People, TestDatabase, WAIT, dropped_at_every_point, engines, put};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn dropping_a_write_anywhere_leaves_both_or_neither_on_postgres() {
-    let test = TestDatabase::create(Engine::Postgres, "dropped").await;
+async fn dropped(engine: Engine) {
+    let test = TestDatabase::create(engine, "dropped").await;
     let bench = Bench::new(test.open().await).await;
     bench.go(Stage::Live).await;
-    let narrow = Bench { db: test.open_postgres(1).await };
+    let narrow = match engine {
+        Engine::Mysql | Engine::Postgres => Bench { db: test.open_narrow(1).await },
+        Engine::Sqlite => bench.clone(),
+    };
     let app = narrow.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
     dropped_at_every_point(&bench, async |id, name| put(&migration, id, name).await).await;
@@ -28,27 +26,18 @@ async fn dropping_a_write_anywhere_leaves_both_or_neither_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn dropping_a_write_anywhere_leaves_both_or_neither_on_postgres() {
+    dropped(Engine::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dropping_a_write_anywhere_leaves_both_or_neither_on_mariadb() {
-    let test = TestDatabase::create(Engine::Mysql, "dropped").await;
-    let bench = Bench::new(test.open().await).await;
-    bench.go(Stage::Live).await;
-    let pool = Database::mysql_pool_options().max_connections(1).connect(&test.url).await;
-    let narrow = Database::open(pool.expect("connects")).await.expect("the test database opens");
-    let app = Bench { db: narrow }.app(&Flags::forced::<&str, bool>([])).await;
-    let migration = app.migration("people").expect("registered");
-    dropped_at_every_point(&bench, &migration).await;
-    test.drop().await;
+    dropped(Engine::Mysql).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_a_write_anywhere_leaves_both_or_neither_on_sqlite() {
-    let test = TestDatabase::create(Engine::Sqlite, "dropped").await;
-    let bench = Bench::new(test.open().await).await;
-    bench.go(Stage::Live).await;
-    let app = bench.app(&Flags::forced::<&str, bool>([])).await;
-    let migration = app.migration("people").expect("registered");
-    dropped_at_every_point(&bench, async |id, name| put(&migration, id, name).await).await;
-    test.drop().await;
+    dropped(Engine::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +99,7 @@ async fn a_swallowed_error_is_not_acknowledged() {
     let test = TestDatabase::create(Engine::Postgres, "swallowed").await;
     let bench = Bench::new(test.open().await).await;
     bench.go(Stage::Live).await;
-    let narrow = Bench { db: test.open_postgres(1).await };
+    let narrow = Bench { db: test.open_narrow(1).await };
     let app = narrow.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
     let swallowed = migration
@@ -169,7 +158,7 @@ impl Wake for Nothing {
 async fn sqlx_alone_loses_the_write_behind_a_dropped_begin() {
     let test = TestDatabase::create(Engine::Postgres, "trap").await;
     let bench = Bench::new(test.open().await).await;
-    let narrow = test.open_postgres(1).await;
+    let narrow = test.open_narrow(1).await;
     let pool = narrow.postgres().expect("PostgreSQL");
     let mut lost = false;
     // Whether the answer to `begin` is in flight when it is dropped is a matter of timing, hence

@@ -1,10 +1,12 @@
 //! The rule set in the database: every process follows it, and a flip moves the reads at once.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade::{Crossfade, Engine, Flags, Side, Stage};
 use crossfade_store::{NewRuleSet, RuleSetStore, StoreErrorKind};
+use sqlx::pool::PoolConnection;
 
 use crate::support::{Bench, TestDatabase, WAIT, engines, eventually, read_side};
 
@@ -108,19 +110,39 @@ async fn a_bad_rule_set_leaves_the_last_good_one() {
 }
 
 /// A flag is turned off when New is slow, which is when slow queries hold every connection.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flip_is_seen_by_a_process_whose_pool_is_exhausted() {
-    let server = TestDatabase::create(Engine::Postgres, "exhausted").await;
+async fn exhausted(engine: Engine) {
+    let server = TestDatabase::create(engine, "exhausted").await;
     let bench = Bench::new(server.open().await).await;
     assert_eq!(store(&bench, 0, &document("on")).await, Ok(1));
-    let database = server.open_postgres(2).await;
-    let pool = database.postgres().expect("PostgreSQL").clone();
+    let database = server.open_narrow(2).await;
+    let (postgres, mysql) = (database.postgres().cloned(), database.mysql().cloned());
     let flags = Flags::from_store(Arc::new(database)).await;
     assert_eq!(flags.version(), 1);
-    let held = [pool.acquire().await.expect("one"), pool.acquire().await.expect("two")];
-    assert!(pool.try_acquire().is_none());
+    let held: [Box<dyn Any>; 2] = match (&postgres, &mysql) {
+        (Some(pool), _) => hold(pool).await.map(|held| Box::new(held) as _),
+        (_, Some(pool)) => hold(pool).await.map(|held| Box::new(held) as _),
+        _ => panic!("{engine} has no queue for connections"),
+    };
     assert_eq!(store(&bench, 1, &document("off")).await, Ok(2));
     let seen = tokio::time::timeout(Duration::from_secs(4), flags.wait_for(2)).await;
     assert_eq!(seen, Ok(2), "{:?}", flags.status());
     drop(held);
+    server.drop().await;
+}
+
+/// All of a pool's two connections.
+async fn hold<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> [PoolConnection<D>; 2] {
+    let held = [pool.acquire().await.expect("one"), pool.acquire().await.expect("two")];
+    assert!(pool.try_acquire().is_none());
+    held
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flip_is_seen_by_a_process_whose_pool_is_exhausted_on_postgres() {
+    exhausted(Engine::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flip_is_seen_by_a_process_whose_pool_is_exhausted_on_mariadb() {
+    exhausted(Engine::Mysql).await;
 }

@@ -62,7 +62,7 @@ async fn wrap(pool: SqlitePool) -> Outcome {
     let legacy = LegacySettings { db: Db::from(&database) };
     let new = NewSettings { db: Db::from(&database) };
 
-    let crossfade = Crossfade::builder(pool).build().await?; // PgPool or SqlitePool
+    let crossfade = Crossfade::builder(pool).build().await?; // PgPool, MySqlPool or SqlitePool
     let migration = crossfade.migration("user_settings")?; // cheap to clone, shared by all tasks
     let settings = DualSettings::new(migration, legacy, new);
 

@@ -159,7 +159,7 @@ async fn dropped(engine: Engine) {
     let bench = Bench::new(test.open().await).await;
     bench.go(Stage::Live).await;
     let narrow = match engine {
-        Engine::Postgres => Bench { db: test.open_postgres(1).await },
+        Engine::Mysql | Engine::Postgres => Bench { db: test.open_narrow(1).await },
         Engine::Sqlite => bench.clone(),
     };
     let app = narrow.app(&Flags::forced::<&str, bool>([])).await;
@@ -171,6 +171,11 @@ async fn dropped(engine: Engine) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_write_leaves_both_or_neither_on_postgres() {
     dropped(Engine::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_write_leaves_both_or_neither_on_mariadb() {
+    dropped(Engine::Mysql).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,11 +37,7 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     pub(crate) fn new(pool: &Pool) -> Self {
-        Self {
-            count: watch::Sender::new(1),
-            task: Mutex::default(),
-            reserved: reserved(pool),
-        }
+        Self { count: watch::Sender::new(1), task: Mutex::default(), reserved: reserved(pool) }
     }
 
     #[cfg(feature = "postgres")]

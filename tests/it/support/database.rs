@@ -1,11 +1,10 @@
 //! A fresh database per test: dropped on success, kept on failure.
 
 use std::future::Future;
-use std::str::FromStr;
 
 use crossfade_sql::{Database, Engine};
 use sqlx::mysql::MySqlPool;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
 use tempfile::TempDir;
 
@@ -64,15 +63,20 @@ impl TestDatabase {
         Database::connect(&self.url).await.expect("the test database opens")
     }
 
-    /// Opens a PostgreSQL database with a pool of exactly `connections`.
-    pub(crate) async fn open_postgres(&self, connections: u32) -> Database {
-        let options = PgConnectOptions::from_str(&self.url).expect("the URL is one of PostgreSQL");
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .connect_with(options)
-            .await
-            .expect("the test database opens");
-        Database::open(pool).await.expect("the test database opens")
+    /// Opens it with a pool of exactly `connections`, which SQLite has no use for.
+    pub(crate) async fn open_narrow(&self, connections: u32) -> Database {
+        let opened = match self.engine {
+            Engine::Mysql => {
+                let pool = Database::mysql_pool_options().max_connections(connections);
+                Database::open(pool.connect(&self.url).await.expect("the server answers")).await
+            }
+            Engine::Postgres => {
+                let pool = PgPoolOptions::new().max_connections(connections);
+                Database::open(pool.connect(&self.url).await.expect("the server answers")).await
+            }
+            Engine::Sqlite => Database::connect(&self.url).await,
+        };
+        opened.expect("the test database opens")
     }
 
     /// Drops it.
