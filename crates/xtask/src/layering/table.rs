@@ -69,6 +69,7 @@ pub(super) const ROWS: &[Row] = &[
             "crossfade-store",
         ],
     ),
+    library("crossfade-testkit", &["crossfade"]),
     program("crossfade-cli", Uses::AllButXtask),
     program("crossfade-tests", Uses::AllButXtask),
     program("crossfade-examples", Uses::AllButXtask),
