@@ -253,6 +253,9 @@ impl<S: RequestStore> Core<S> {
         self.store.heartbeat(beat).await?;
         shared.told.store(acknowledged.get(), Ordering::Release);
         let gap = if shared.lease().is_none() { Gap::Lapsed } else { Gap::None };
+        if gap == Gap::Lapsed && shared.had_lease() {
+            shared.meter.lapses.increment(1);
+        }
         if gap == Gap::Lapsed && !early && self.options.keeps(Omission::LookUp) {
             self.look_up_in_turn(shared).await?;
         }

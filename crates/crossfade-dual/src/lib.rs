@@ -8,6 +8,7 @@ mod clock;
 mod error;
 mod follow;
 mod instance;
+mod meter;
 mod migration;
 mod options;
 mod reader;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_core::{ReadFacts, ReadPlan, Side, ToKey, answer_counts, read_plan};
 use crossfade_store::Failure;
+use tracing::Instrument;
 
 use crate::options::Omission;
 use crate::shared::Snapshot;
@@ -184,10 +185,11 @@ impl<S: RequestStore> Migration<S> {
         NF: Future<Output = Result<T, E>>,
     {
         if plan.answer == Side::New {
-            match (new().await, plan.fallback) {
+            match (self.read_side(snapshot, Side::New, new()).await, plan.fallback) {
                 (Ok(answer), _) => return Ok(answer),
                 (Err(error), None) => return Err(ReadError::New(error)),
                 (Err(error), Some(_)) => {
+                    self.shared.meter.fallbacks.increment(1);
                     if let Some(times) = self.shared.fell_back.count() {
                         tracing::warn!(
                             migration = %snapshot.definition.name,
@@ -200,6 +202,23 @@ impl<S: RequestStore> Migration<S> {
             }
         }
         self.shared.note_legacy_read(snapshot.epoch);
-        legacy().await.map_err(ReadError::Legacy)
+        self.read_side(snapshot, Side::Legacy, legacy()).await.map_err(ReadError::Legacy)
+    }
+
+    /// A side's read for a caller, counted and in a span of its own.
+    async fn read_side<T, E>(
+        &self,
+        snapshot: &Snapshot,
+        side: Side,
+        read: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let span = tracing::debug_span!(
+            "crossfade.read",
+            migration = %snapshot.definition.name,
+            stage = %snapshot.stage,
+            epoch = snapshot.epoch.get(),
+            side = %side
+        );
+        self.shared.meter.read(side, read.instrument(span)).await
     }
 }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use crossfade_core::{Epoch, MigrationState};
 
 use crate::clock;
+use crate::meter::Meter;
 use crate::seldom::Seldom;
 use crate::shadow::Shadows;
 
@@ -42,10 +43,13 @@ pub(crate) struct Shared {
     /// Reads that fell back to Legacy.
     pub(crate) fell_back: Seldom,
     pub(crate) shadows: Shadows,
+    pub(crate) meter: Meter,
 }
 
 impl Shared {
     pub(crate) fn new(state: MigrationState, shadows: Shadows) -> Self {
+        let meter = Meter::new(&state.definition.name);
+        meter.state(&state);
         Self {
             state: ArcSwap::from_pointee(state),
             earlier: Mutex::default(),
@@ -57,6 +61,7 @@ impl Shared {
             flag_warned: AtomicI64::new(0),
             fell_back: Seldom::new(),
             shadows,
+            meter,
         }
     }
 
@@ -72,6 +77,7 @@ impl Shared {
         }
         let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
         earlier.push((current.epoch, Arc::downgrade(&current)));
+        self.meter.state(&state);
         self.state.store(Arc::new(state));
         true
     }
@@ -114,6 +120,11 @@ impl Shared {
     pub(crate) fn lease(&self) -> Option<LeaseMark> {
         let mark = LeaseMark(self.lapses.load(Ordering::Acquire));
         (clock::now_ms() <= self.lease_ends_ms.load(Ordering::Acquire)).then_some(mark)
+    }
+
+    /// Whether there ever was a lease, good or lapsed.
+    pub(crate) fn had_lease(&self) -> bool {
+        self.lease_ends_ms.load(Ordering::Acquire) > i64::MIN
     }
 
     /// Records a read of Legacy under `epoch`.

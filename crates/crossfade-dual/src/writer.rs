@@ -10,7 +10,9 @@ use crossfade_store::{
     CommitError, EnterError, Entry, Failure, Lent, Loan, StoreError, StoreErrorKind,
 };
 
-use crate::work::{Boxed, Modify, Pair, Work};
+use tracing::Instrument;
+
+use crate::work::{Modify, Pair, Work};
 use crate::{Migration, RequestStore, WriteError};
 
 /// How many newer epochs one write follows without a pause.
@@ -71,7 +73,7 @@ impl<S: RequestStore> Migration<S> {
         N: Fn(Lent<S::Tx>) -> NF + Send + Sync,
         NF: Future<Output = Result<T, E>> + Send,
     {
-        self.carry_out(key.to_key(), &Pair { legacy, new }).await
+        self.metered(key.to_key(), &Pair { legacy, new }).await
     }
 
     /// Loads the row of `key` on the side that the stage makes the base, changes it once, and
@@ -112,7 +114,15 @@ impl<S: RequestStore> Migration<S> {
             changed: Mutex::new(None),
             error: PhantomData::<fn() -> E>,
         };
-        self.carry_out(key.to_key(), &work).await
+        self.metered(key.to_key(), &work).await
+    }
+
+    async fn metered<'w, T: Send, E: Error + Send + Sync + 'static>(
+        &self,
+        key: Key,
+        work: &'w dyn Work<'w, S::Tx, T, E>,
+    ) -> Result<T, WriteError<E>> {
+        self.shared.meter.call(self.carry_out(key, work)).await
     }
 
     async fn carry_out<'w, T: Send, E: Error + Send + Sync + 'static>(
@@ -127,7 +137,13 @@ impl<S: RequestStore> Migration<S> {
             tries += 1;
             let snapshot = self.shared.snapshot();
             let new = refusal.as_deref().map_or(New::AsPlanned, New::Quarantine);
-            let stop = match self.attempt(&snapshot, &key, new, work).await {
+            let span = tracing::debug_span!(
+                "crossfade.write",
+                migration = %snapshot.definition.name,
+                stage = %snapshot.stage,
+                epoch = snapshot.epoch.get()
+            );
+            let stop = match self.attempt(&snapshot, &key, new, work).instrument(span).await {
                 Ok(answer) => return Ok(answer),
                 Err(stop) => stop,
             };
@@ -140,6 +156,7 @@ impl<S: RequestStore> Migration<S> {
                     continue;
                 }
                 Stop::Closed => {
+                    self.shared.meter.fence_refusals.increment(1);
                     // The next epoch decides anew whether New may be left out.
                     refusal = None;
                     self.core.look_up_past(&self.shared, epoch).await?;
@@ -150,7 +167,10 @@ impl<S: RequestStore> Migration<S> {
                     }
                     WriteError::Fenced { epoch }
                 }
-                Stop::Transient(error) => error,
+                Stop::Transient(error) => {
+                    self.shared.meter.retries.increment(1);
+                    error
+                }
             };
             match self.core.options.tries.wait(tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
@@ -201,8 +221,9 @@ impl<S: RequestStore> Migration<S> {
         let mut answer = None;
         if plan.legacy {
             let (loan, lent) = Loan::lend(tx);
-            let (result, back) =
-                self.borrowed(work.run(Side::Legacy, lent), loan, Side::Legacy).await?;
+            let (result, back) = self
+                .borrowed(self.write_side(Side::Legacy, work, lent), loan, Side::Legacy)
+                .await?;
             tx = back;
             answer = Some(result);
         }
@@ -215,6 +236,7 @@ impl<S: RequestStore> Migration<S> {
                     "New refused a row; Legacy was written alone and the key is in quarantine"
                 );
                 self.own(store.put_into_quarantine(&mut tx, entry, reason).await)?;
+                self.shared.meter.quarantined.increment(1);
             }
             (New::AsPlanned, NewWrite::Remove) => {
                 match store.remove_new(&mut tx, definition, key).await {
@@ -227,7 +249,8 @@ impl<S: RequestStore> Migration<S> {
             }
             (_, NewWrite::OrQuarantine | NewWrite::Required) => {
                 let (loan, lent) = Loan::lend(tx);
-                let result = self.borrowed(work.run(Side::New, lent), loan, Side::New).await;
+                let result =
+                    self.borrowed(self.write_side(Side::New, work, lent), loan, Side::New).await;
                 let (result, back) = match result {
                     Err(Stop::Final(WriteError::New(error))) if bounded => {
                         return Err(Stop::NewRefused(store.words(&error)));
@@ -260,10 +283,21 @@ impl<S: RequestStore> Migration<S> {
         }
     }
 
+    /// A side's part of a write, its time taken and in a span of its own.
+    async fn write_side<'w, T, E>(
+        &self,
+        side: Side,
+        work: &'w dyn Work<'w, S::Tx, T, E>,
+        lent: Lent<S::Tx>,
+    ) -> Result<T, E> {
+        let span = tracing::debug_span!("crossfade.write.side", %side);
+        self.shared.meter.part(side, work.run(side, lent).instrument(span)).await
+    }
+
     /// Awaits a closure's future and takes the transaction back. An error rolls back.
     async fn borrowed<R, E: Error + Send + Sync + 'static>(
         &self,
-        future: Boxed<'_, Result<R, E>>,
+        future: impl Future<Output = Result<R, E>>,
         loan: Loan<S::Tx>,
         side: Side,
     ) -> Result<(R, S::Tx), Stop<E>> {

@@ -18,6 +18,7 @@ use tokio::{
 use crate::{
     FlagsError, State,
     layers::Offer,
+    meter::Meter,
     shared::{Shared, Stop},
 };
 
@@ -152,15 +153,18 @@ fn warn(origin: &str, version: i64, error: &FlagsError) {
     }
 }
 
-/// Tells those who wait on the status when a source has been silent for too long.
+/// Tells those who wait on the status when a source has been silent for too long, and the recorder
+/// of metrics every now and then how things stand.
 pub(crate) async fn watch_age(shared: Weak<Shared>, mut stop: Stop) {
     let Some(mut changes) = shared.upgrade().map(|shared| shared.status.subscribe()) else {
         return;
     };
     let mut state = None;
+    let meter = Meter::new(&changes.borrow());
     loop {
         let (now, next) = {
             let status = changes.borrow_and_update();
+            meter.tell(&status);
             (status.state(), status.next_stale())
         };
         if state.replace(now) != Some(now) && now == State::Stale {
@@ -171,7 +175,8 @@ pub(crate) async fn watch_age(shared: Weak<Shared>, mut stop: Stop) {
             shared.status.send_modify(|_| {});
         }
         // Strictly later, when the source is stale indeed.
-        let next = next.map_or(Instant::now() + PAUSES[1], |next| next + Duration::from_millis(1));
+        let latest = Instant::now() + PAUSES[1];
+        let next = next.map_or(latest, |next| latest.min(next + Duration::from_millis(1)));
         // A source that is heard of again may fall silent again before that.
         let wait = async {
             tokio::select! {

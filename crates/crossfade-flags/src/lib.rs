@@ -35,6 +35,7 @@ mod openfeature;
 mod ask;
 mod follow;
 mod layers;
+mod meter;
 mod overrides;
 mod persist;
 mod shared;
