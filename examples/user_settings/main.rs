@@ -10,6 +10,8 @@
 //!     -d '{"theme": "dark"}'
 //! ```
 //!
+//! A `postgres://…` or `mysql://…` URL of a database, MariaDB's, does as well.
+//!
 //! The service has always created its table `users` when it starts; with the word `schema` it does
 //! no more than that. While it runs, an operator walks the migration from stage to stage; no restart is needed.
 
@@ -28,7 +30,11 @@ use crossfade::{Crossfade, Database, Db};
 use self::{engine::on_engine, service::UserService};
 
 /// The Legacy table as the service has always created it.
-const SCHEMA: [&str; 2] = [include_str!("schema.postgres.sql"), include_str!("schema.sqlite.sql")];
+const SCHEMA: [&str; 3] = [
+    include_str!("schema.mysql.sql"),
+    include_str!("schema.postgres.sql"),
+    include_str!("schema.sqlite.sql"),
+];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -60,7 +66,7 @@ async fn main() -> Result<()> {
 
 async fn create_users(database: &Database) -> Result<()> {
     let mut conn = Db::from(database).conn().await?;
-    on_engine!(conn, [SCHEMA[0], SCHEMA[1]], |connection, sql| {
+    on_engine!(conn, SCHEMA, |connection, sql| {
         sqlx::query(sql).execute(connection).await?;
     });
     Ok(())

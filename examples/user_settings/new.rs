@@ -10,21 +10,50 @@ use super::{
     settings::{Changes, Settings},
 };
 
-const GET: &str = "select theme, notifications_enabled from user_settings where user_id = $1";
+const GET: [&str; 3] = [
+    "select theme, notifications_enabled from user_settings where user_id = ?",
+    "select theme, notifications_enabled from user_settings where user_id = $1",
+    "select theme, notifications_enabled from user_settings where user_id = $1",
+];
 
-const PUT: &str = "insert into user_settings (user_id, theme, notifications_enabled)
+const PUT: [&str; 3] = [
+    "insert into user_settings (user_id, theme, notifications_enabled) values (?, ?, ?)
+     on duplicate key update
+         theme = values(theme), notifications_enabled = values(notifications_enabled)",
+    UPSERT,
+    UPSERT,
+];
+
+const UPSERT: &str = "insert into user_settings (user_id, theme, notifications_enabled)
      values ($1, $2, $3)
      on conflict (user_id) do update
      set theme = excluded.theme, notifications_enabled = excluded.notifications_enabled";
 
-const UPDATE: &str = "insert into user_settings (user_id, theme, notifications_enabled)
+const UPDATE: [&str; 3] = [
+    "insert into user_settings (user_id, theme, notifications_enabled)
+     select changes.user_id, changes.theme, coalesce(changes.notified, true)
+     from (select ? as user_id, ? as theme, ? as notified) as changes
+     on duplicate key update
+         theme = coalesce(changes.theme, user_settings.theme),
+         notifications_enabled =
+             coalesce(changes.notified, user_settings.notifications_enabled)
+     returning theme, notifications_enabled",
+    PATCH,
+    PATCH,
+];
+
+const PATCH: &str = "insert into user_settings (user_id, theme, notifications_enabled)
      values ($1, $2, coalesce($3, true))
      on conflict (user_id) do update
      set theme = coalesce($2, user_settings.theme),
          notifications_enabled = coalesce($3, user_settings.notifications_enabled)
      returning theme, notifications_enabled";
 
-const DELETE: &str = "delete from user_settings where user_id = $1";
+const DELETE: [&str; 3] = [
+    "delete from user_settings where user_id = ?",
+    "delete from user_settings where user_id = $1",
+    "delete from user_settings where user_id = $1",
+];
 
 /// Settings in the table `user_settings`. A user without a row has none.
 #[derive(Clone, Debug)]
@@ -49,17 +78,16 @@ impl InTransaction for NewSettings {
 impl UserSettingsRepository for NewSettings {
     async fn get(&self, user: i64) -> Result<Option<Settings>, RepositoryError> {
         let mut conn = self.db.conn().await?;
-        let row: Option<(Option<String>, bool)> =
-            on_engine!(conn, [GET, GET], |connection, sql| {
-                query_as(sql).bind(user).fetch_optional(connection).await?
-            });
+        let row: Option<(Option<String>, bool)> = on_engine!(conn, GET, |connection, sql| {
+            query_as(sql).bind(user).fetch_optional(connection).await?
+        });
         Ok(row.map(settings))
     }
 
     async fn put(&self, user: i64, settings: &Settings) -> Result<(), RepositoryError> {
         let Settings { theme, notifications_enabled } = settings;
         let mut conn = self.db.conn().await?;
-        on_engine!(conn, [PUT, PUT], |connection, sql| {
+        on_engine!(conn, PUT, |connection, sql| {
             query(sql)
                 .bind(user)
                 .bind(theme)
@@ -73,7 +101,7 @@ impl UserSettingsRepository for NewSettings {
     async fn update(&self, user: i64, changes: &Changes) -> Result<Settings, RepositoryError> {
         let Changes { theme, notifications_enabled } = changes;
         let mut conn = self.db.conn().await?;
-        let row: (Option<String>, bool) = on_engine!(conn, [UPDATE, UPDATE], |connection, sql| {
+        let row: (Option<String>, bool) = on_engine!(conn, UPDATE, |connection, sql| {
             query_as(sql)
                 .bind(user)
                 .bind(theme)
@@ -86,7 +114,7 @@ impl UserSettingsRepository for NewSettings {
 
     async fn delete(&self, user: i64) -> Result<(), RepositoryError> {
         let mut conn = self.db.conn().await?;
-        on_engine!(conn, [DELETE, DELETE], |connection, sql| {
+        on_engine!(conn, DELETE, |connection, sql| {
             query(sql).bind(user).execute(connection).await?;
         });
         Ok(())

@@ -9,7 +9,7 @@ use crate::support::Project;
 async fn demo(engine: Engine) {
     let project = Project::create(engine, "demo").await;
     let mut args = vec!["demo", "--users", "2000", "--writers", "3", "--seconds", "8", "--json"];
-    if engine == Engine::Postgres {
+    if engine != Engine::Sqlite {
         args.extend(["--database-url", &project.database.url]);
     }
     let answer = project.run(&args).expect(0);
@@ -30,17 +30,28 @@ async fn demo(engine: Engine) {
     for stage in ["delete_only", "dual_write", "backfill", "live", "rollback", "ramp_down"] {
         assert!(stages.contains(stage), "{stage} in {stages}");
     }
-    if engine == Engine::Postgres {
-        let db = project.database.open().await;
-        let left: i64 = sqlx::query_scalar(
-            "select count(*) from information_schema.schemata where schema_name like 'crossfade%'",
-        )
-        .fetch_one(db.postgres().expect("PostgreSQL"))
-        .await
-        .expect("schemata");
-        assert_eq!(left, 0, "the demo drops its schema");
-    }
+    assert_eq!(left(&project).await, 0, "the demo drops what it made");
     project.drop().await;
+}
+
+/// How many schemas, or databases, of the demo's there are.
+async fn left(project: &Project) -> i64 {
+    let db = project.database.open().await;
+    let sql =
+        "select count(*) from information_schema.schemata where schema_name like 'crossfade_demo%'";
+    let left = match project.database.engine {
+        Engine::Mysql => sqlx::query_scalar(sql).fetch_one(db.mysql().expect("MariaDB")).await,
+        Engine::Postgres => {
+            sqlx::query_scalar(sql).fetch_one(db.postgres().expect("PostgreSQL")).await
+        }
+        Engine::Sqlite => return 0,
+    };
+    left.expect("schemata")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_mariadb() {
+    demo(Engine::Mysql).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,13 +83,17 @@ impl Wrong {
 async fn rows(database: &Database, side: Side) -> Result<Rows> {
     let statements = match side {
         Side::Legacy => [
+            "select id, if(json_type(json_extract(profile, '$.theme')) = 'NULL', null,
+                    json_unquote(json_extract(profile, '$.theme'))),
+                 coalesce(json_value(profile, '$.notifications_enabled') = 1, true)
+             from users where profile is not null",
             "select id, profile ->> 'theme',
                  coalesce((profile ->> 'notifications_enabled')::boolean, true)
              from users where profile is not null",
             "select id, profile ->> 'theme', coalesce(profile ->> 'notifications_enabled', true)
              from users where profile is not null",
         ],
-        Side::New => ["select user_id, theme, notifications_enabled from user_settings"; 2],
+        Side::New => ["select user_id, theme, notifications_enabled from user_settings"; 3],
     };
     let rows = all(database, statements).await;
     let rows = rows.map_err(|error| Failure::failed(format!("failed to read {side}"), &error))?;
@@ -101,10 +105,10 @@ async fn rows(database: &Database, side: Side) -> Result<Rows> {
 
 async fn all(
     database: &Database,
-    [postgres, sqlite]: [&'static str; 2],
+    statements: [&'static str; 3],
 ) -> Result<Vec<(i64, Option<String>, bool)>, RepositoryError> {
     let mut conn = Db::from(database).conn().await?;
-    Ok(on_engine!(conn, [postgres, sqlite], |connection, sql| {
+    Ok(on_engine!(conn, statements, |connection, sql| {
         sqlx::query_as(sql).fetch_all(connection).await?
     }))
 }

@@ -65,7 +65,8 @@ pub(crate) struct Args {
     keep: bool,
 }
 
-/// Runs the demo: on a PostgreSQL URL in a schema of its own, else on SQLite in a temporary folder.
+/// Runs the demo: on a PostgreSQL URL in a schema of its own, on a MariaDB URL in a database of its
+/// own, else on SQLite in a temporary folder.
 ///
 /// # Errors
 ///

@@ -30,10 +30,12 @@ macro_rules! example {
 }
 
 /// The migration's folder, as the example has it.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ("migration.toml", example!("migration.toml")),
+    ("expand.mysql.sql", example!("expand.mysql.sql")),
     ("expand.postgres.sql", example!("expand.postgres.sql")),
     ("expand.sqlite.sql", example!("expand.sqlite.sql")),
+    ("mapping.mysql.sql", example!("mapping.mysql.sql")),
     ("mapping.postgres.sql", example!("mapping.postgres.sql")),
     ("mapping.sqlite.sql", example!("mapping.sqlite.sql")),
     ("contract.sql", example!("contract.sql")),

@@ -94,23 +94,29 @@ pub(super) async fn load(database: &Database, users: &[User]) -> Result<(), Fail
 }
 
 async fn create(database: &Database) -> Result<(), RepositoryError> {
-    let postgres = include_str!("../../../../examples/user_settings/schema.postgres.sql");
-    let sqlite = include_str!("../../../../examples/user_settings/schema.sqlite.sql");
+    let statements = [
+        include_str!("../../../../examples/user_settings/schema.mysql.sql"),
+        include_str!("../../../../examples/user_settings/schema.postgres.sql"),
+        include_str!("../../../../examples/user_settings/schema.sqlite.sql"),
+    ];
     let mut conn = Db::from(database).conn().await?;
-    on_engine!(conn, [postgres, sqlite], |connection, sql| {
+    on_engine!(conn, statements, |connection, sql| {
         sqlx::query(sql).execute(connection).await?;
     });
     Ok(())
 }
 
 async fn insert(database: &Database, rows: String) -> Result<(), RepositoryError> {
+    let mysql = "insert into users (id, profile)
+        select id, profile from json_table
+            (?, '$[*]' columns (id bigint path '$[0]', profile longtext path '$[1]')) as loaded";
     let postgres = "insert into users (id, profile)
         select (value ->> 0)::bigint, (value ->> 1)::jsonb
         from jsonb_array_elements($1::jsonb) as value";
     let sqlite = "insert into users (id, profile)
         select value ->> 0, value ->> 1 from json_each($1)";
     let mut conn = Db::from(database).conn().await?;
-    on_engine!(conn, [postgres, sqlite], |connection, sql| {
+    on_engine!(conn, [mysql, postgres, sqlite], |connection, sql| {
         sqlx::query(sql).bind(rows).execute(connection).await?;
     });
     Ok(())
