@@ -7,7 +7,7 @@ use crossfade::{Database, Engine, Flags, Stage};
 use crossfade_core::MigrationState;
 use crossfade_store::{Batch, BatchRequest, EnterError, ReconcileStore, Run, Segment};
 
-use crate::support::{Bench, TestDatabase, delete, engines, eventually, put};
+use crate::support::{Apart, Bench, TestDatabase, delete, engines, eventually, put};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -45,73 +45,77 @@ impl Work {
     }
 }
 
-async fn postgres(test: &str) -> (TestDatabase, Bench) {
-    let database = TestDatabase::create(Engine::Postgres, test).await;
-    let bench = Bench::new(database.open().await).await;
-    (database, bench)
+/// Runs a test where rows are locked one by one.
+async fn row_locks(test: &str, body: impl AsyncFn(Bench)) {
+    for engine in [Engine::Mysql, Engine::Postgres] {
+        let database = TestDatabase::create(engine, test).await;
+        body(Bench::new(database.open().await).await).await;
+        database.drop().await;
+    }
 }
 
 /// A writer has deleted the row on both sides and not yet committed. Without the lock on source
 /// rows the batch would insert what it still sees.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_in_flight_is_waited_for() {
-    let (database, bench) = postgres("race_delete").await;
-    bench.legacy().put(1, "gone soon").await.expect("put");
-    bench.legacy().put(2, "stays").await.expect("put");
-    let work = Work::begin(&bench).await;
-    let pool = bench.db.postgres().expect("PostgreSQL");
-    let mut writer = pool.begin().await.expect("begin");
-    for sql in ["delete from people where id = 1", "delete from people_v2 where person_id = 1"] {
-        sqlx::query(sql).execute(&mut *writer).await.expect("deleted");
-    }
-    let batch = async {
-        let batch = work.batch(&bench.db, "worker", 100).await.expect("the epoch is open");
-        assert!(matches!(batch, Batch::Written { inserted: 1, .. }), "{batch:?}");
-    };
-    let commit = async {
-        eventually("the batch waits for the row", async || bench.sessions_waiting().await == 1)
+    row_locks("race_delete", async |bench| {
+        bench.legacy().put(1, "gone soon").await.expect("put");
+        bench.legacy().put(2, "stays").await.expect("put");
+        let work = Work::begin(&bench).await;
+        let mut writer = Apart::of(&bench.db).await;
+        writer
+            .run(
+                "begin; delete from people where id = 1; delete from people_v2 where person_id = 1",
+            )
             .await;
-        writer.commit().await.expect("commit");
-    };
-    tokio::join!(batch, commit);
-    bench.expect(1, None, None).await;
-    bench.expect(2, Some("stays"), Some("stays")).await;
-    database.drop().await;
+        let batch = async {
+            let batch = work.batch(&bench.db, "worker", 100).await.expect("the epoch is open");
+            assert!(matches!(batch, Batch::Written { inserted: 1, .. }), "{batch:?}");
+        };
+        let commit = async {
+            eventually("the batch waits for the row", async || bench.sessions_waiting().await == 1)
+                .await;
+            writer.run("commit").await;
+        };
+        tokio::join!(batch, commit);
+        bench.expect(1, None, None).await;
+        bench.expect(2, Some("stays"), Some("stays")).await;
+    })
+    .await;
 }
 
 /// The batch has read its rows and stands before its insert (another session holds New's key).
 /// A wrapped delete must wait for it, or the insert would bring the row back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_behind_the_batch_is_not_undone_by_it() {
-    let (database, bench) = postgres("race_resurrect").await;
-    bench.legacy().put(1, "old").await.expect("put");
-    let work = Work::begin(&bench).await;
-    let app = bench.app(&Flags::forced::<&str, bool>([])).await;
-    let migration = app.migration("people").expect("registered");
-    let pool = bench.db.postgres().expect("PostgreSQL");
-    let mut holder = pool.begin().await.expect("begin");
-    let hold = "insert into people_v2 (person_id, name) values (1, 'held')";
-    sqlx::query(hold).execute(&mut *holder).await.expect("held");
+    row_locks("race_resurrect", async |bench| {
+        bench.legacy().put(1, "old").await.expect("put");
+        let work = Work::begin(&bench).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
+        let migration = app.migration("people").expect("registered");
+        let mut holder = Apart::of(&bench.db).await;
+        holder.run("begin; insert into people_v2 (person_id, name) values (1, 'held')").await;
 
-    let batch = async {
-        work.batch(&bench.db, "worker", 100).await.expect("the epoch is open");
-    };
-    let deleting = async {
-        eventually("the batch waits", async || bench.sessions_waiting().await == 1).await;
-        let deleting = tokio::spawn({
-            let migration = migration.clone();
-            async move { delete(&migration, 1).await }
-        });
-        eventually("the delete waits or is done", async || {
-            deleting.is_finished() || bench.sessions_waiting().await == 2
-        })
-        .await;
-        holder.rollback().await.expect("rollback");
-        deleting.await.expect("no panic").expect("deleted");
-    };
-    tokio::join!(batch, deleting);
-    bench.expect(1, None, None).await;
-    database.drop().await;
+        let batch = async {
+            work.batch(&bench.db, "worker", 100).await.expect("the epoch is open");
+        };
+        let deleting = async {
+            eventually("the batch waits", async || bench.sessions_waiting().await == 1).await;
+            let deleting = tokio::spawn({
+                let migration = migration.clone();
+                async move { delete(&migration, 1).await }
+            });
+            eventually("the delete waits or is done", async || {
+                deleting.is_finished() || bench.sessions_waiting().await == 2
+            })
+            .await;
+            holder.run("rollback").await;
+            deleting.await.expect("no panic").expect("deleted");
+        };
+        tokio::join!(batch, deleting);
+        bench.expect(1, None, None).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -103,6 +103,11 @@ impl Database {
                          (select pg_advisory_xact_lock_shared({epoch_lock}) offset 0) as locked \
                          where migration = '{migration}' and epoch = {epoch} and closed_ms is null"
                     )
+                } else if !self.keeps(Mechanism::TriedLock) {
+                    format!(
+                        "select pg_advisory_xact_lock_shared({epoch_lock}); select crossfade_enter\
+                         ({fence}, {epoch}, {epoch_lock}, {key_lock}, {lock_ms})"
+                    )
                 } else if self.keeps(Mechanism::FenceCheck) {
                     format!(
                         "select crossfade_enter\
@@ -167,13 +172,23 @@ impl Database {
     /// takes one of them, after its epoch.
     fn enter_mariadb(&self, migration: &MigrationName, epoch: Epoch, key: Option<&Key>) -> String {
         let row = format!("migration = '{migration}' and epoch = {epoch}");
-        let mut sql = if self.keeps(Mechanism::FenceCheck) {
-            format!(
-                "select if(count(*) = 1, 1, (select 1 union all select 2)) from crossfade_epochs \
-                 where {row} and closed_ms is null lock in share mode skip locked"
-            )
+        let look = format!(
+            "select if(count(*) = 1, 1, (select 1 union all select 2)) from crossfade_epochs \
+             where {row} and closed_ms is null"
+        );
+        let lock = format!("select 1 from crossfade_epochs where {row} lock in share mode");
+        let mut sql = if !self.keeps(Mechanism::FenceCheck) {
+            lock
+        } else if !self.keeps(Mechanism::FreshCheck) {
+            // In the isolation that sessions begin with, from a snapshot before the lock.
+            let begin = "start transaction with consistent snapshot";
+            format!("rollback; {begin}; savepoint {}; {lock}; {look}", mariadb::SAVEPOINT)
+        } else if !self.keeps(Mechanism::CloserLock) {
+            look
+        } else if !self.keeps(Mechanism::TriedLock) {
+            format!("{look} lock in share mode")
         } else {
-            format!("select 1 from crossfade_epochs where {row} lock in share mode")
+            format!("{look} lock in share mode skip locked")
         };
         if let Some(key) = key.filter(|_| self.keeps(Mechanism::KeyLock)) {
             let stripe = key_lock_id(&self.inner.namespace, migration, key).rem_euclid(KEY_LOCKS);

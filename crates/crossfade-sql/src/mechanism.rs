@@ -14,9 +14,11 @@ pub enum Mechanism {
     FenceCheck,
     /// It does so in a statement of its own, which sees what the lock has waited for.
     FreshCheck,
+    /// It only tries the lock, and so does not queue behind a closer.
+    TriedLock,
     /// A write holds the lock of its key.
     KeyLock,
-    /// An epoch is closed under its lock alone.
+    /// An epoch is closed under its lock alone, which writers share.
     CloserLock,
     /// Whoever comes late to an epoch that is closed already does not move the fence.
     LateCloser,
@@ -30,6 +32,8 @@ pub enum Mechanism {
     RepairStage,
     /// New is emptied in `off` only.
     EmptiedInOff,
+    /// Whoever cuts a segment off a run holds the run's row.
+    RunLock,
     /// A run begins once its epoch is the only one open.
     Barrier,
     /// Leaving `dual_write` voids the run.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crossfade::{Engine, Options, Side, Stage};
+use crossfade::{Options, Side, Stage};
 use crossfade_control::{
     Advance, AdvanceError, FlagChange, FlagEdit, NewRows, Patience, Stores, advance, change_flag,
 };
@@ -13,7 +13,8 @@ use crossfade_store::ControlStore;
 
 use super::process::Process;
 use super::scene::{Scene, delete, put};
-use super::{EVERYWHERE, Outcome, tell, told};
+use super::table::engines;
+use super::{Outcome, tell, told};
 use crate::support::{definition, eventually};
 
 /// Whether a stage change is asked for, or made regardless.
@@ -24,13 +25,13 @@ enum Gate {
 }
 
 /// Tells a story on each engine: it must end well where gates are asked, and badly where not.
-async fn gated<S: AsyncFn(&Scene, Gate) -> Outcome>(story: S) {
-    for engine in Engine::ALL {
+async fn gated<S: AsyncFn(&Scene, Gate) -> Outcome>(name: &str, story: S) {
+    for engine in engines(name) {
         let asked = async |scene: &Scene| story(scene, Gate::Asked).await;
-        let asked = tell(*engine, None, &asked).await;
+        let asked = tell(engine, None, &asked).await;
         assert!(matches!(asked, Outcome::Held), "{engine}: {asked:?}");
         let passed = async |scene: &Scene| story(scene, Gate::Passed).await;
-        let passed = tell(*engine, None, &passed).await;
+        let passed = tell(engine, None, &passed).await;
         assert!(matches!(passed, Outcome::Broken(_)), "{engine}: the story shows nothing");
     }
 }
@@ -38,7 +39,7 @@ async fn gated<S: AsyncFn(&Scene, Gate) -> Outcome>(story: S) {
 /// From `off` straight to `dual_write`: a delete that knows nothing of New leaves its row there.
 #[tokio::test(flavor = "multi_thread")]
 async fn delete_only_is_not_skipped() {
-    gated(async |scene: &Scene, gate| {
+    gated("delete_only_is_not_skipped", async |scene: &Scene, gate| {
         let off = scene.bench.state().await.epoch;
         if gate == Gate::Asked {
             let refused = scene.advance(Stage::DualWrite).await;
@@ -60,7 +61,7 @@ async fn delete_only_is_not_skipped() {
 /// A second try over what the first left on New.
 #[tokio::test(flavor = "multi_thread")]
 async fn delete_only_begins_with_an_empty_new() {
-    gated(async |scene: &Scene, gate| {
+    gated("delete_only_begins_with_an_empty_new", async |scene: &Scene, gate| {
         scene.put_legacy(1, "old").await;
         scene.go(Stage::DualWrite).await;
         scene.copy().await;
@@ -83,7 +84,7 @@ async fn delete_only_begins_with_an_empty_new() {
 /// Reads of New before New has the rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn live_begins_with_parity() {
-    gated(async |scene: &Scene, gate| {
+    gated("live_begins_with_parity", async |scene: &Scene, gate| {
         scene.put_legacy(1, "row").await;
         scene.go(Stage::DualWrite).await;
         if gate == Gate::Asked {
@@ -101,7 +102,7 @@ async fn live_begins_with_parity() {
 /// A key that New refused goes on to where marks are not looked at any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn live_begins_without_marks() {
-    gated(async |scene: &Scene, gate| {
+    gated("live_begins_without_marks", async |scene: &Scene, gate| {
         scene.go(Stage::DualWrite).await;
         scene.refused_write().await;
         if gate == Gate::Asked {
@@ -122,7 +123,7 @@ async fn live_begins_without_marks() {
 /// Back from `live` to `dual_write`, where New may fall behind, under a reader of New.
 #[tokio::test(flavor = "multi_thread")]
 async fn live_has_no_step_back() {
-    gated(async |scene: &Scene, gate| {
+    gated("live_has_no_step_back", async |scene: &Scene, gate| {
         let live = scene.go(Stage::Live).await;
         scene.put_both(live, 1, "good").await;
         let reader = Process::start(scene, true, Options::default()).await;
@@ -142,34 +143,42 @@ async fn live_has_no_step_back() {
 /// Legacy behind.
 #[tokio::test(flavor = "multi_thread")]
 async fn complete_waits_for_every_live_instance() {
-    told(Mechanism::Acknowledgement, EVERYWHERE, async |scene: &Scene| {
-        scene.put_legacy(1, "old").await;
-        scene.go(Stage::DualWrite).await;
-        scene.copy().await;
-        let live = scene.go(Stage::Live).await;
-        scene.flag_on().await;
-        scene.verify().await;
-        let long = Options::default().lease(Duration::from_secs(600));
-        let behind = Process::start(scene, false, long).await;
-        eventually("it has acknowledged `live`", async || {
-            // Its background tasks run beside whatever it is asked for.
-            behind.ask(|inside| drop(inside.runtime.block_on(inside.bench.state()))).await;
-            let instances = scene.bench.db.instances(&definition().name).await.expect("instances");
-            instances.iter().any(|instance| instance.acknowledged >= live)
-        })
-        .await;
-        scene.advance(Stage::RampDown).await.expect("the gate is open");
-        match scene.advance(Stage::Complete).await {
-            Err(AdvanceError::Refused { refusals, .. }) => {
-                assert!(refusals.iter().all(|refusal| refusal.passes_with_time), "{refusals:?}");
-                return Outcome::Held;
+    told(
+        "complete_waits_for_every_live_instance",
+        Mechanism::Acknowledgement,
+        async |scene: &Scene| {
+            scene.put_legacy(1, "old").await;
+            scene.go(Stage::DualWrite).await;
+            scene.copy().await;
+            let live = scene.go(Stage::Live).await;
+            scene.flag_on().await;
+            scene.verify().await;
+            let long = Options::default().lease(Duration::from_secs(600));
+            let behind = Process::start(scene, false, long).await;
+            eventually("it has acknowledged `live`", async || {
+                // Its background tasks run beside whatever it is asked for.
+                behind.ask(|inside| drop(inside.runtime.block_on(inside.bench.state()))).await;
+                let instances =
+                    scene.bench.db.instances(&definition().name).await.expect("instances");
+                instances.iter().any(|instance| instance.acknowledged >= live)
+            })
+            .await;
+            scene.advance(Stage::RampDown).await.expect("the gate is open");
+            match scene.advance(Stage::Complete).await {
+                Err(AdvanceError::Refused { refusals, .. }) => {
+                    assert!(
+                        refusals.iter().all(|refusal| refusal.passes_with_time),
+                        "{refusals:?}"
+                    );
+                    return Outcome::Held;
+                }
+                advanced => advanced.expect("the gate is open"),
             }
-            advanced => advanced.expect("the gate is open"),
-        }
-        let complete = scene.bench.state().await.epoch;
-        scene.put_new(complete, 1, "new").await;
-        Scene::judge(behind.read().await.as_deref(), "new")
-    })
+            let complete = scene.bench.state().await.epoch;
+            scene.put_new(complete, 1, "new").await;
+            Scene::judge(behind.read().await.as_deref(), "new")
+        },
+    )
     .await;
 }
 

@@ -5,8 +5,10 @@
 mod backfill;
 mod gates;
 mod process;
+mod races;
 mod reads;
 mod scene;
+mod table;
 mod writes;
 
 use crossfade::Engine;
@@ -14,6 +16,7 @@ use crossfade_sql::Mechanism;
 
 use crate::support::{Bench, TestDatabase};
 use scene::Scene;
+use table::engines;
 
 /// How a story ended.
 #[derive(Debug)]
@@ -24,25 +27,16 @@ enum Outcome {
     Broken(String),
 }
 
-/// Where a story is told.
-const EVERYWHERE: &[Engine] = Engine::ALL;
-
-/// Where two transactions can be under way at once. On SQLite `begin immediate` is the one writer,
-/// which is lock of epoch, key and rows at once and cannot be taken out.
-const POSTGRES: &[Engine] = &[Engine::Postgres];
-
-/// Where rows are locked one by one, for stories that need no connection of their own.
-const ROW_LOCKS: &[Engine] = &[Engine::Mysql, Engine::Postgres];
-
-/// Tells a story on each engine: with every mechanism it must end well, without this one badly.
-async fn told<S>(mechanism: Mechanism, engines: &[Engine], story: S)
+/// Tells a story on each engine that [`table`] names for it: with every mechanism it must end well,
+/// without this one badly.
+async fn told<S>(name: &str, mechanism: Mechanism, story: S)
 where
     S: AsyncFn(&Scene) -> Outcome,
 {
-    for engine in engines {
-        let whole = tell(*engine, None, &story).await;
+    for engine in engines(name) {
+        let whole = tell(engine, None, &story).await;
         assert!(matches!(whole, Outcome::Held), "{engine}, nothing taken out: {whole:?}");
-        let without = tell(*engine, Some(mechanism), &story).await;
+        let without = tell(engine, Some(mechanism), &story).await;
         assert!(
             matches!(&without, Outcome::Broken(how) if !how.is_empty()),
             "{engine}, without {mechanism:?}: the story shows nothing"

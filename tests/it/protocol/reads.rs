@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crossfade::{Engine, Options, Stage, WriteError};
+use crossfade::{Options, Stage, WriteError};
 use crossfade_core::Epoch;
 use crossfade_dual::Omission;
 use crossfade_sql::Mechanism;
@@ -13,8 +13,9 @@ use crossfade_store::ControlStore;
 
 use super::process::Process;
 use super::scene::Scene;
-use super::{EVERYWHERE, Outcome, POSTGRES, tell, told};
-use crate::support::{self, Bench, People, definition, eventually};
+use super::table::engines;
+use super::{Outcome, tell, told};
+use crate::support::{self, Apart, Bench, People, definition, eventually};
 
 /// Longer than any story takes.
 fn patient() -> Options {
@@ -24,7 +25,7 @@ fn patient() -> Options {
 /// A marked key, in `live` with the flag on: New still has what it had.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_marked_key_is_read_from_legacy() {
-    told(Mechanism::MarkedRead, EVERYWHERE, async |scene: &Scene| {
+    told("a_marked_key_is_read_from_legacy", Mechanism::MarkedRead, async |scene: &Scene| {
         scene.go(Stage::DualWrite).await;
         scene.refused_write().await;
         scene.go(Stage::Live).await;
@@ -37,14 +38,18 @@ async fn a_marked_key_is_read_from_legacy() {
 /// A writer of `dual_write` leaves Legacy alone with a row, and a reader in `live` has not heard.
 #[tokio::test(flavor = "multi_thread")]
 async fn new_is_read_behind_the_last_writer_of_dual_write() {
-    told(Mechanism::EpochPredicate, EVERYWHERE, async |scene: &Scene| {
-        let dual_write = scene.go(Stage::DualWrite).await;
-        scene.put_both(dual_write, 1, "old").await;
-        scene.bench.append(Stage::Live).await;
-        let reader = Process::start(scene, true, patient()).await;
-        scene.put_and_mark(dual_write, 1, "bad").await;
-        Scene::judge(reader.read().await.as_deref(), "bad")
-    })
+    told(
+        "new_is_read_behind_the_last_writer_of_dual_write",
+        Mechanism::EpochPredicate,
+        async |scene: &Scene| {
+            let dual_write = scene.go(Stage::DualWrite).await;
+            scene.put_both(dual_write, 1, "old").await;
+            scene.bench.append(Stage::Live).await;
+            let reader = Process::start(scene, true, patient()).await;
+            scene.put_and_mark(dual_write, 1, "bad").await;
+            Scene::judge(reader.read().await.as_deref(), "bad")
+        },
+    )
     .await;
 }
 
@@ -52,7 +57,7 @@ async fn new_is_read_behind_the_last_writer_of_dual_write() {
 /// second look meets a locked table until that epoch is closed.
 #[tokio::test(flavor = "multi_thread")]
 async fn marks_are_looked_up_behind_the_stage() {
-    told(Mechanism::MarksLast, POSTGRES, async |scene: &Scene| {
+    told("marks_are_looked_up_behind_the_stage", Mechanism::MarksLast, async |scene: &Scene| {
         let dual_write = scene.go(Stage::DualWrite).await;
         scene.put_both(dual_write, 1, "old").await;
         scene.bench.append(Stage::Live).await;
@@ -82,7 +87,7 @@ async fn marks_are_looked_up_behind_the_stage() {
 /// Two increments: one of `complete`, which New alone has, and one of `ramp_down` after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_ramp_down_new_is_the_base() {
-    told(Mechanism::NewInRampDown, EVERYWHERE, async |scene: &Scene| {
+    told("in_ramp_down_new_is_the_base", Mechanism::NewInRampDown, async |scene: &Scene| {
         let ramp_down = scene.whole.go(Stage::RampDown).await.epoch;
         scene.put_both(ramp_down, 1, "1").await;
         let behind = Process::start(scene, true, patient()).await;
@@ -113,7 +118,7 @@ async fn in_ramp_down_new_is_the_base() {
 /// A reader that is behind, in `ramp_down` with the flag off, and a write of `complete`.
 #[tokio::test(flavor = "multi_thread")]
 async fn ramp_down_reads_new() {
-    told(Mechanism::NewInRampDown, EVERYWHERE, async |scene: &Scene| {
+    told("ramp_down_reads_new", Mechanism::NewInRampDown, async |scene: &Scene| {
         let ramp_down = scene.whole.go(Stage::RampDown).await.epoch;
         scene.put_both(ramp_down, 1, "old").await;
         let behind = Process::start(scene, false, patient()).await;
@@ -127,7 +132,7 @@ async fn ramp_down_reads_new() {
 /// New refuses a write in `live`, and a reader of New has not heard of any mark.
 #[tokio::test(flavor = "multi_thread")]
 async fn from_live_on_it_is_both_or_neither() {
-    told(Mechanism::BothOrNeither, EVERYWHERE, async |scene: &Scene| {
+    told("from_live_on_it_is_both_or_neither", Mechanism::BothOrNeither, async |scene: &Scene| {
         let live = scene.whole.go(Stage::Live).await.epoch;
         scene.put_both(live, 1, "good").await;
         let reader = Process::start_without(scene, None, true, patient()).await;
@@ -148,31 +153,38 @@ async fn from_live_on_it_is_both_or_neither() {
 /// A process that slept through its lease, and through the way to `complete`, wakes with a read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_counts_again_once_the_stage_was_looked_up() {
-    omitted(Omission::LookUp, EVERYWHERE, async |scene: &Scene, options| {
-        let process = asleep(scene, options).await;
-        let complete = scene.go(Stage::Complete).await;
-        scene.put_new(complete, 1, "new").await;
-        Scene::judge(process.read().await.as_deref(), "new")
-    })
+    omitted(
+        "a_lease_counts_again_once_the_stage_was_looked_up",
+        Omission::LookUp,
+        async |scene: &Scene, options| {
+            let process = asleep(scene, options).await;
+            let complete = scene.go(Stage::Complete).await;
+            scene.put_new(complete, 1, "new").await;
+            Scene::judge(process.read().await.as_deref(), "new")
+        },
+    )
     .await;
 }
 
 /// The same process wakes while the fleet is still on its way: its heartbeat waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stage_is_looked_up_behind_the_heartbeat() {
-    omitted(Omission::LookUpLast, POSTGRES, async |scene: &Scene, options| {
-        let process = asleep(scene, options).await;
-        let pool = scene.bench.db.postgres().expect("PostgreSQL");
-        let mut holder = pool.begin().await.expect("begin");
-        let hold = "lock table crossfade_instances in share mode";
-        sqlx::query(hold).execute(&mut *holder).await.expect("locked");
-        let read = process.read();
-        eventually("the heartbeat waits", async || scene.bench.sessions_waiting().await == 1).await;
-        let complete = scene.go(Stage::Complete).await;
-        scene.put_new(complete, 1, "new").await;
-        holder.rollback().await.expect("let go");
-        Scene::judge(read.await.as_deref(), "new")
-    })
+    omitted(
+        "the_stage_is_looked_up_behind_the_heartbeat",
+        Omission::LookUpLast,
+        async |scene: &Scene, options| {
+            let process = asleep(scene, options).await;
+            let mut holder = Apart::of(&scene.bench.db).await;
+            holder.run("begin; select instance from crossfade_instances for update").await;
+            let read = process.read();
+            eventually("the heartbeat waits", async || scene.bench.sessions_waiting().await == 1)
+                .await;
+            let complete = scene.go(Stage::Complete).await;
+            scene.put_new(complete, 1, "new").await;
+            holder.run("rollback").await;
+            Scene::judge(read.await.as_deref(), "new")
+        },
+    )
     .await;
 }
 
@@ -180,46 +192,50 @@ async fn the_stage_is_looked_up_behind_the_heartbeat() {
 /// or a gate would let Legacy go.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_epoch_is_acknowledged_behind_the_reads_of_the_one_before() {
-    omitted(Omission::Drain, EVERYWHERE, async |scene: &Scene, options| {
-        let live = scene.go(Stage::Live).await;
-        scene.put_both(live, 1, "row").await;
-        let app = crossfade::Crossfade::builder_on(scene.bench.db.clone())
-            .flags(crossfade::Flags::forced([("read_people_v2", false)]))
-            .options(options);
-        let app = app.build().await.expect("starts");
-        let migration = app.migration("people").expect("registered");
-        let (in_read, reading) = tokio::sync::oneshot::channel();
-        let (go_on, gone_on) = tokio::sync::oneshot::channel::<()>();
-        let channels = Mutex::new(Some((in_read, gone_on)));
-        let (legacy, new) = (scene.bench.legacy(), scene.bench.new_side());
-        let read = migration.read(
-            &1i64,
-            || async {
-                let channels = channels.lock().expect("no panic").take();
-                if let Some((in_read, gone_on)) = channels {
-                    in_read.send(()).expect("the test waits");
-                    gone_on.await.expect("the test goes on");
-                }
-                legacy.get(1).await
-            },
-            || new.get(1),
-        );
-        let meanwhile = async {
-            reading.await.expect("it reads");
-            let ramp_down = scene.go(Stage::RampDown).await;
-            eventually("it knows", async || migration.state().epoch == ramp_down).await;
-            let acknowledged = acknowledged_after_renewal(scene, ramp_down).await;
-            go_on.send(()).expect("it still reads");
-            acknowledged
-        };
-        let (read, acknowledged) = tokio::join!(read, meanwhile);
-        read.expect("read");
-        if acknowledged {
-            Outcome::Broken("acknowledged under a read of Legacy".to_owned())
-        } else {
-            Outcome::Held
-        }
-    })
+    omitted(
+        "an_epoch_is_acknowledged_behind_the_reads_of_the_one_before",
+        Omission::Drain,
+        async |scene: &Scene, options| {
+            let live = scene.go(Stage::Live).await;
+            scene.put_both(live, 1, "row").await;
+            let app = crossfade::Crossfade::builder_on(scene.bench.db.clone())
+                .flags(crossfade::Flags::forced([("read_people_v2", false)]))
+                .options(options);
+            let app = app.build().await.expect("starts");
+            let migration = app.migration("people").expect("registered");
+            let (in_read, reading) = tokio::sync::oneshot::channel();
+            let (go_on, gone_on) = tokio::sync::oneshot::channel::<()>();
+            let channels = Mutex::new(Some((in_read, gone_on)));
+            let (legacy, new) = (scene.bench.legacy(), scene.bench.new_side());
+            let read = migration.read(
+                &1i64,
+                || async {
+                    let channels = channels.lock().expect("no panic").take();
+                    if let Some((in_read, gone_on)) = channels {
+                        in_read.send(()).expect("the test waits");
+                        gone_on.await.expect("the test goes on");
+                    }
+                    legacy.get(1).await
+                },
+                || new.get(1),
+            );
+            let meanwhile = async {
+                reading.await.expect("it reads");
+                let ramp_down = scene.go(Stage::RampDown).await;
+                eventually("it knows", async || migration.state().epoch == ramp_down).await;
+                let acknowledged = acknowledged_after_renewal(scene, ramp_down).await;
+                go_on.send(()).expect("it still reads");
+                acknowledged
+            };
+            let (read, acknowledged) = tokio::join!(read, meanwhile);
+            read.expect("read");
+            if acknowledged {
+                Outcome::Broken("acknowledged under a read of Legacy".to_owned())
+            } else {
+                Outcome::Held
+            }
+        },
+    )
     .await;
 }
 
@@ -262,17 +278,17 @@ async fn lapsed(bench: &Bench) {
 }
 
 /// Tells a story on each engine: it must end well, and badly where the instance omits something.
-async fn omitted<S>(omission: Omission, engines: &[Engine], story: S)
+async fn omitted<S>(name: &str, omission: Omission, story: S)
 where
     S: AsyncFn(&Scene, Options) -> Outcome,
 {
     let short = Options::default().lease(Duration::from_millis(300));
-    for engine in engines {
+    for engine in engines(name) {
         let whole = async |scene: &Scene| story(scene, short.clone()).await;
-        let whole = tell(*engine, None, &whole).await;
+        let whole = tell(engine, None, &whole).await;
         assert!(matches!(whole, Outcome::Held), "{engine}: {whole:?}");
         let without = async |scene: &Scene| story(scene, short.clone().omitting(omission)).await;
-        let without = tell(*engine, None, &without).await;
+        let without = tell(engine, None, &without).await;
         assert!(matches!(without, Outcome::Broken(_)), "{engine}: the story shows nothing");
     }
 }
@@ -281,7 +297,7 @@ where
 /// goes on to `complete` and writes New alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_is_judged_by_the_lease_it_ended_with() {
-    omitted(Omission::LeaseCheck, EVERYWHERE, stopped).await;
+    omitted("a_read_is_judged_by_the_lease_it_ended_with", Omission::LeaseCheck, stopped).await;
 }
 
 async fn stopped(scene: &Scene, options: Options) -> Outcome {

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use crossfade::{Engine, Flags, Side, Stage};
+use crossfade::{Flags, Side, Stage};
 use crossfade_sql::Mechanism;
 use crossfade_store::{ControlStore, StageChange, StoreErrorKind};
 
 use super::scene::{Scene, delete, put};
-use super::{EVERYWHERE, Outcome, POSTGRES, ROW_LOCKS, told};
+use super::{Outcome, told};
 use crate::support::{self, definition, eventually};
 
 /// A process that slept through two stage changes and the backfill writes as if in `off`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zombie_is_turned_away() {
-    told(Mechanism::FenceCheck, EVERYWHERE, async |scene: &Scene| {
+    told("a_zombie_is_turned_away", Mechanism::FenceCheck, async |scene: &Scene| {
         let off = scene.bench.state().await.epoch;
         scene.put_legacy(1, "old").await;
         scene.go(Stage::DualWrite).await;
@@ -29,7 +29,7 @@ async fn a_zombie_is_turned_away() {
 /// A zombie comes to its epoch while the closer waits for the last writer of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_epoch_is_read_behind_its_lock() {
-    told(Mechanism::FreshCheck, POSTGRES, async |scene: &Scene| {
+    told("the_epoch_is_read_behind_its_lock", Mechanism::FreshCheck, async |scene: &Scene| {
         scene.put_legacy(1, "old").await;
         let off = scene.bench.state().await.epoch;
         let last = scene.enter_open(off, 2).await;
@@ -59,10 +59,39 @@ async fn the_epoch_is_read_behind_its_lock() {
     .await;
 }
 
+/// The same zombie, while the last writer is still at work: it does not wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_writer_does_not_queue() {
+    told("a_late_writer_does_not_queue", Mechanism::TriedLock, async |scene: &Scene| {
+        let off = scene.bench.state().await.epoch;
+        let last = scene.enter_open(off, 1).await;
+        scene.bench.append(Stage::DeleteOnly).await;
+        let closing = tokio::spawn({
+            let scene = scene.clone();
+            async move { scene.close(off).await }
+        });
+        eventually("the closer waits", async || scene.bench.sessions_waiting().await == 1).await;
+        let late = tokio::spawn({
+            let scene = scene.clone();
+            async move { scene.enter(off, 2).await.is_some() }
+        });
+        eventually("the late writer waits or is done", async || {
+            late.is_finished() || scene.bench.sessions_waiting().await == 2
+        })
+        .await;
+        let queues = !late.is_finished();
+        scene.commit(last).await;
+        closing.await.expect("no panic");
+        assert!(!late.await.expect("no panic"), "the epoch is closed");
+        if queues { Outcome::Broken("it waits".to_owned()) } else { Outcome::Held }
+    })
+    .await;
+}
+
 /// A delete that found nothing on Legacy stands before New while an insert of its key goes by.
 #[tokio::test(flavor = "multi_thread")]
 async fn writers_of_an_absent_key_are_ordered() {
-    told(Mechanism::KeyLock, ROW_LOCKS, async |scene: &Scene| {
+    told("writers_of_an_absent_key_are_ordered", Mechanism::KeyLock, async |scene: &Scene| {
         let epoch = scene.go(Stage::DualWrite).await;
         let tx = scene.enter_open(epoch, 1).await;
         let tx = delete(tx, Side::Legacy, 1).await;
@@ -85,7 +114,7 @@ async fn writers_of_an_absent_key_are_ordered() {
 /// A writer of `off` has entered and written nothing yet when its epoch is to be closed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_epoch_closes_behind_its_writers() {
-    told(Mechanism::CloserLock, POSTGRES, async |scene: &Scene| {
+    told("an_epoch_closes_behind_its_writers", Mechanism::CloserLock, async |scene: &Scene| {
         scene.put_legacy(1, "old").await;
         let off = scene.bench.state().await.epoch;
         let tx = scene.enter_open(off, 1).await;
@@ -107,7 +136,7 @@ async fn an_epoch_closes_behind_its_writers() {
 /// One of two operators comes to close `off` when the other has long gone on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_closer_does_not_move_the_fence() {
-    told(Mechanism::LateCloser, POSTGRES, async |scene: &Scene| {
+    told("a_late_closer_does_not_move_the_fence", Mechanism::LateCloser, async |scene: &Scene| {
         scene.put_legacy(1, "old").await;
         let off = scene.bench.state().await.epoch;
         let delete_only = scene.go(Stage::DeleteOnly).await;
@@ -122,11 +151,10 @@ async fn a_late_closer_does_not_move_the_fence() {
     .await;
 }
 
-/// `off` is still open when `dual_write` begins: a delete that knows nothing of New. On PostgreSQL
-/// the fence itself knows two adjacent epochs only and turns that delete away.
+/// `off` is still open when `dual_write` begins: a delete that knows nothing of New.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_than_two_epochs_are_open() {
-    told(Mechanism::AdjacentEpochs, &[Engine::Sqlite], async |scene: &Scene| {
+    told("no_more_than_two_epochs_are_open", Mechanism::AdjacentEpochs, async |scene: &Scene| {
         let off = scene.bench.state().await.epoch;
         let next = scene.bench.append(Stage::DeleteOnly).await;
         let change = StageChange {
@@ -157,7 +185,7 @@ async fn no_more_than_two_epochs_are_open() {
 /// backfill would take what it finds there for the row.
 #[tokio::test(flavor = "multi_thread")]
 async fn delete_only_takes_rows_away() {
-    told(Mechanism::Removal, EVERYWHERE, async |scene: &Scene| {
+    told("delete_only_takes_rows_away", Mechanism::Removal, async |scene: &Scene| {
         let delete_only = scene.go(Stage::DeleteOnly).await;
         let dual_write = scene.bench.append(Stage::DualWrite).await.epoch;
         scene.put_both(dual_write, 1, "old").await;
@@ -172,7 +200,7 @@ async fn delete_only_takes_rows_away() {
 /// New refuses what Legacy accepts, in `dual_write`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_row_leaves_its_mark() {
-    told(Mechanism::Mark, EVERYWHERE, async |scene: &Scene| {
+    told("a_refused_row_leaves_its_mark", Mechanism::Mark, async |scene: &Scene| {
         scene.go(Stage::DualWrite).await;
         scene.refused_write().await;
         scene.compare().await
@@ -183,7 +211,7 @@ async fn a_refused_row_leaves_its_mark() {
 /// A mark is left when the stage goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn marks_outlive_the_stage() {
-    told(Mechanism::MarksKept, EVERYWHERE, async |scene: &Scene| {
+    told("marks_outlive_the_stage", Mechanism::MarksKept, async |scene: &Scene| {
         scene.go(Stage::DualWrite).await;
         scene.refused_write().await;
         scene.go(Stage::Live).await;

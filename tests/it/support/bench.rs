@@ -8,7 +8,7 @@ use crossfade_core::{BackfillOptions, Definition, GateOptions, MigrationState, S
 use crossfade_store::{ControlStore, StageChange};
 use sqlx::AssertSqlSafe;
 
-use super::{People, PeopleError, Side};
+use super::{People, PeopleError, Side, waiting};
 
 /// How long a test waits for a condition before it fails.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
@@ -125,25 +125,10 @@ impl Bench {
 
     /// How many sessions of this database wait for a lock; on PostgreSQL and MariaDB.
     pub(crate) async fn sessions_waiting(&self) -> i64 {
-        if let Some(pool) = self.db.mysql() {
-            // The server's own list of waits is not refreshed for those who ask often. Whatever else
-            // a test runs takes a few milliseconds.
-            return sqlx::query_scalar(
-                "select count(*) from information_schema.processlist as p \
-                 where p.db = database() and p.id <> connection_id() \
-                 and p.command in ('Execute', 'Query') and p.time_ms > 300",
-            )
-            .fetch_one(pool)
-            .await
-            .expect("processlist");
+        match self.db.mysql() {
+            Some(pool) => waiting::on_mariadb(pool).await,
+            None => waiting::on_postgres(self.db.postgres().expect("PostgreSQL")).await,
         }
-        sqlx::query_scalar(
-            "select count(*) from pg_stat_activity \
-             where datname = current_database() and wait_event_type = 'Lock'",
-        )
-        .fetch_one(self.db.postgres().expect("PostgreSQL"))
-        .await
-        .expect("pg_stat_activity")
     }
 
     /// Asserts what both sides hold for a key.

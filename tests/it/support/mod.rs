@@ -1,11 +1,14 @@
 //! What the tests share: fresh databases, a small migration, stage changes, waiting on conditions.
 
+mod apart;
 mod bench;
 mod cli;
 mod database;
 mod dropped;
 mod people;
+mod waiting;
 
+pub(crate) use apart::Apart;
 pub(crate) use bench::{Bench, WAIT, definition, delete, eventually, put, read_side};
 pub(crate) use cli::{Answer, Project};
 pub(crate) use database::{TestDatabase, engines};

@@ -207,11 +207,25 @@ pub(super) async fn lock(
     engine: Engine,
     run: RunId,
 ) -> Result<Option<LockedRun>, StoreError> {
+    read(session, run, engine.for_update()).await
+}
+
+/// [`lock`] without a lock, which only a test asks for.
+pub(super) async fn look(
+    session: &mut Session,
+    run: RunId,
+) -> Result<Option<LockedRun>, StoreError> {
+    read(session, run, "").await
+}
+
+async fn read(
+    session: &mut Session,
+    run: RunId,
+    suffix: &str,
+) -> Result<Option<LockedRun>, StoreError> {
     let doing = "failed to lock a backfill run";
-    let sql = format!(
-        "select state, upper_key, frontier from crossfade_runs where id = $1{}",
-        engine.for_update()
-    );
+    let sql =
+        format!("select state, upper_key, frontier from crossfade_runs where id = $1{suffix}");
     let row = session.fetch_one(&sql, args![run.get()]).await.doing(doing)?;
     row.map(|row| {
         Ok(LockedRun {

@@ -7,7 +7,7 @@ use crossfade_core::{
 };
 use crossfade_store::{Batch, BatchRequest, Run, Segment, StoreError};
 
-use super::runs::{lock, run_state};
+use super::runs::{lock, look, run_state};
 use super::{invalid, millis, stored_key, stored_keys};
 use crate::error::Doing;
 use crate::mechanism::Mechanism;
@@ -27,7 +27,10 @@ pub(super) async fn claim(
     let doing = "failed to claim a segment";
     let mut session = database.begin().await.doing(doing)?;
     // The run's row orders those who claim.
-    let locked = lock(&mut session, database.engine(), run.id).await?;
+    let locked = match database.keeps(Mechanism::RunLock) {
+        true => lock(&mut session, database.engine(), run.id).await?,
+        false => look(&mut session, run.id).await?,
+    };
     let Some(locked) = locked.filter(|run| run.state == RunState::Running) else {
         session.rollback().await;
         return Ok(None);
