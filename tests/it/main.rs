@@ -17,6 +17,7 @@ mod key_order;
 mod key_types;
 mod lost;
 mod mariadb;
+mod mariadb_rights;
 mod metrics;
 mod openfeature;
 mod operators;

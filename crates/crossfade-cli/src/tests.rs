@@ -114,10 +114,14 @@ fn exit_codes() {
 
     let epoch = Epoch::new(3);
     let waited = std::time::Duration::from_secs(30);
-    let held = || CloseError::Held { epoch, waited, holders: Vec::new() };
+    let holder = crossfade_store::EpochHolder { pid: 7, description: "user app".to_owned() };
+    let held = || CloseError::Held { epoch, waited, holders: vec![holder.clone()] };
     let close = |error| AdvanceError::Close { stage: Stage::Live, error };
     let failure = ends_with(close(held()), Exit::LockTimeout);
     assert!(failure.hint.is_some_and(|hint| hint.contains("--terminate-stragglers")));
+    let unknown = CloseError::Held { epoch, waited, holders: Vec::new() };
+    let failure = ends_with(close(unknown), Exit::LockTimeout);
+    assert!(failure.hint.is_some_and(|hint| hint.contains("does not tell")));
     let nested = RollbackError::Stage { stage: Stage::RampDown, error: Box::new(close(held())) };
     ends_with(nested, Exit::LockTimeout);
     let lost = CloseError::Store { epoch, error: store(StoreErrorKind::Unavailable) };

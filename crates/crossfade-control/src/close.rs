@@ -81,6 +81,11 @@ impl CloseError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Held { holders, .. } if holders.is_empty() => Some(
+                "the database does not tell this user who they are; wait, then run the same \
+                 command again"
+                    .into(),
+            ),
             Self::Held { .. } => Some(
                 "end them or wait, then run the same command again; with `--terminate-stragglers` \
                  it ends them itself"

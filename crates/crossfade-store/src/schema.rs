@@ -185,12 +185,13 @@ pub trait SchemaStore: Send + Sync + Debug {
 
     /// Takes every right on Legacy away from everybody but its owner, so that use that nobody
     /// knew of fails while the rows are still there. Returns what was taken; nothing where the
-    /// database has no rights or only columns of Legacy go.
+    /// database has no rights or only columns of Legacy go. On MariaDB, which has no owners, the
+    /// user who asks is left out, and rights on a whole database or server stay.
     ///
     /// # Errors
     ///
     /// Kind `Database` when a right cannot be taken away, as by a user who does not own Legacy;
-    /// then all are left as they were.
+    /// then all are left as they were, but on MariaDB, where the message names those that are gone.
     async fn revoke_legacy(&self, definition: &Definition) -> Result<Vec<String>, StoreError>;
 
     /// Deletes every row of New. Only called in stage `off`.

@@ -63,10 +63,13 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         record(app, args, &database, state.stage, &revoked).await?;
     }
     let has_rights =
-        database.engine() == Engine::Postgres && state.definition.legacy_columns.is_empty();
+        database.engine() != Engine::Sqlite && state.definition.legacy_columns.is_empty();
     if has_rights && state.stage != Stage::Contracted {
         let table = &state.definition.legacy.table;
-        app.output.line(format_args!("the owner of {table} keeps its rights"));
+        app.output.line(match database.engine() {
+            Engine::Mysql => format!("rights on more than {table} alone stay as they are"),
+            _ => format!("the owner of {table} keeps its rights"),
+        });
     }
     let script = &manifest.contract;
     let report = run_script(&database, &args.name, script, app.timeouts(), Mode::Run).await;

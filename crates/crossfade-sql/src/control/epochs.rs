@@ -146,8 +146,7 @@ pub(super) async fn close(
     session.commit_or(doing).await
 }
 
-/// The sessions that share the epoch's lock, where the database tells. MariaDB does not: it shows
-/// locks to administrators only, and without their owners.
+/// The sessions that share the epoch's lock, where the database tells.
 pub(super) async fn holders(
     database: &Database,
     migration: &MigrationName,
@@ -179,8 +178,10 @@ pub(super) async fn holders(
                 .map(|row| EpochHolder { pid: row.int(0), description: row.text(1) })
                 .collect())
         }
-        #[cfg(any(feature = "mysql", feature = "sqlite"))]
-        _ => {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => super::mariadb::holders(database, migration, epoch).await,
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
             let _ = (migration, epoch);
             Ok(Vec::new())
         }
@@ -222,10 +223,12 @@ pub(super) async fn terminate(
             let row = session.fetch_one(&sql, args).await.doing(doing)?;
             Ok(row.is_some_and(|row| row.int(0) != 0))
         }
-        #[cfg(any(feature = "mysql", feature = "sqlite"))]
-        engine => {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => super::mariadb::terminate(database, migration, epoch, holder).await,
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
             let _ = (migration, epoch, holder);
-            let message = format!("sessions that hold an epoch are not known on {engine}");
+            let message = "sessions that hold an epoch are not known on SQLite";
             Err(StoreError::new(StoreErrorKind::Invalid, message))
         }
     }

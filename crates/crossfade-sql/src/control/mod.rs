@@ -4,6 +4,8 @@ mod audit;
 mod epochs;
 mod facts;
 mod instances;
+#[cfg(feature = "mysql")]
+mod mariadb;
 mod states;
 
 use std::time::Duration;

@@ -1,5 +1,8 @@
 //! The rights on Legacy, and taking them away.
 
+#[cfg(feature = "mysql")]
+mod mariadb;
+
 use crossfade_core::Definition;
 use crossfade_store::StoreError;
 
@@ -13,10 +16,12 @@ pub(super) async fn legacy_grants(
         return Ok(Vec::new());
     }
     match database.engine() {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => mariadb::legacy_grants(database, definition).await,
         #[cfg(feature = "postgres")]
         Engine::Postgres => postgres::legacy_grants(database, definition).await,
-        #[cfg(any(feature = "mysql", feature = "sqlite"))]
-        _ => Ok(Vec::new()),
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => Ok(Vec::new()),
     }
 }
 
@@ -28,10 +33,12 @@ pub(super) async fn revoke_legacy(
         return Ok(Vec::new());
     }
     match database.engine() {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => mariadb::revoke_legacy(database, definition).await,
         #[cfg(feature = "postgres")]
         Engine::Postgres => postgres::revoke_legacy(database, definition).await,
-        #[cfg(any(feature = "mysql", feature = "sqlite"))]
-        _ => Ok(Vec::new()),
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => Ok(Vec::new()),
     }
 }
 

@@ -9,15 +9,17 @@ case ${CROSSFADE_MARIADB_FSYNC:-off} in
     *) durability='--innodb-flush-log-at-trx-commit=0 --innodb-flush-method=nosync --innodb-doublewrite=0' ;;
 esac
 
+# A server that starts deletes what others have left of temporary tables, or still use.
 prepare() {
+    "$@" mkdir "$folder/tmp" || return
     # shellcheck disable=SC2086 # words
     "$@" "$installer" --no-defaults --datadir="$folder/data" --skip-test-db --skip-name-resolve \
-        --auth-root-authentication-method=normal --innodb-buffer-pool-size=64M $durability
+        --auth-root-authentication-method=normal --tmpdir="$folder/tmp" --innodb-buffer-pool-size=64M $durability
 }
 
 serve() {
     # shellcheck disable=SC2086 # words
-    exec "$@" "$program" --no-defaults --datadir="$folder/data" --pid-file="$folder/$pid_file" \
+    exec "$@" "$program" --no-defaults --datadir="$folder/data" --tmpdir="$folder/tmp" --pid-file="$folder/$pid_file" \
         --socket="$folder/socket" --bind-address=127.0.0.1 --port="$port" --skip-name-resolve \
         --max-connections=300 --performance-schema=OFF --innodb-buffer-pool-size=64M \
         --innodb-log-file-size=64M --character-set-server=utf8mb4 \
