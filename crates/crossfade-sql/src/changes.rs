@@ -14,6 +14,7 @@ use crate::database::{Database, Pool};
 use crate::mechanism::Mechanism;
 
 /// The channel on which every change of the control tables is announced.
+#[cfg(feature = "postgres")]
 pub(crate) const CHANNEL: &str = "crossfade";
 
 /// How often MariaDB and SQLite are looked at.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+#[cfg(feature = "postgres")]
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 #[cfg(feature = "sqlite")]
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
+#[cfg(feature = "sqlite")]
 use tokio::sync::Semaphore;
 
 use crate::changes::Watcher;
@@ -103,11 +105,13 @@ pub(crate) struct Inner {
     /// different schemas of one database do not wait for each other.
     pub(crate) namespace: String,
     /// SQLite has one writer at a time. Queueing here is fair; its busy handler is not.
+    #[cfg(feature = "sqlite")]
     pub(crate) single_writer: Arc<Semaphore>,
     pub(crate) shapes: Mutex<HashMap<MigrationName, (Definition, Arc<Shape>)>>,
     pub(crate) watcher: Watcher,
     /// Whether the fence's `begin` has to name its isolation, where READ COMMITTED is not what
     /// sessions begin with.
+    #[cfg(feature = "postgres")]
     pub(crate) name_isolation: AtomicBool,
     display: String,
 }
@@ -117,6 +121,7 @@ impl fmt::Debug for Database {
         f.debug_struct("Database")
             .field("engine", &self.engine())
             .field("url", &self.inner.display)
+            .field("namespace", &self.inner.namespace)
             .finish_non_exhaustive()
     }
 }
@@ -279,9 +284,11 @@ impl Database {
             inner: Arc::new(Inner {
                 pool,
                 namespace,
+                #[cfg(feature = "sqlite")]
                 single_writer: Arc::new(Semaphore::new(1)),
                 shapes: Mutex::default(),
                 watcher,
+                #[cfg(feature = "postgres")]
                 name_isolation: AtomicBool::new(false),
                 display,
             }),

@@ -124,7 +124,10 @@ impl Engine {
     pub(crate) fn or_update(self, key: &str) -> String {
         match self {
             #[cfg(feature = "mysql")]
-            Self::Mysql => "on duplicate key update".to_owned(),
+            Self::Mysql => {
+                let _ = key;
+                "on duplicate key update".to_owned()
+            }
             #[cfg(feature = "postgres")]
             Self::Postgres => format!("on conflict ({key}) do update set"),
             #[cfg(feature = "sqlite")]

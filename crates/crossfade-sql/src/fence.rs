@@ -6,12 +6,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crossfade_core::{Definition, Epoch, Key, MigrationName, epoch_lock_id, key_lock_id};
+#[cfg(feature = "postgres")]
+use crossfade_core::epoch_lock_id;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use crossfade_core::key_lock_id;
+use crossfade_core::{Definition, Epoch, Key, MigrationName};
 use crossfade_store::{CommitError, EnterError, Entry, Failure, FencedStore, StoreError};
 
+#[cfg(feature = "postgres")]
+use crate::error::code;
 #[cfg(feature = "mysql")]
 use crate::error::mysql_number;
-use crate::error::{Doing, code, failure, failure_in_chain, store_error, words_in_chain};
+use crate::error::{Doing, failure, failure_in_chain, store_error, words_in_chain};
 #[cfg(feature = "mysql")]
 use crate::mariadb;
 use crate::mechanism::Mechanism;
@@ -20,6 +26,7 @@ use crate::value::{Value, args};
 use crate::{Database, Engine, Tx};
 
 /// SQLSTATE that `crossfade_enter` raises for a closed epoch.
+#[cfg(feature = "postgres")]
 const CLOSED: &str = "CFF01";
 
 /// What MariaDB says when the fence has not found the epoch open.
@@ -31,6 +38,7 @@ const NOT_ONE_ROW: u16 = 1242;
 const KEY_LOCKS: i64 = 16_384;
 
 /// SQLSTATE that it raises in a transaction of another isolation than READ COMMITTED.
+#[cfg(feature = "postgres")]
 const OTHER_ISOLATION: &str = "CFF02";
 
 impl Database {
@@ -137,7 +145,7 @@ impl Database {
             #[cfg(feature = "sqlite")]
             Engine::Sqlite => {
                 // `begin immediate` is SQLite's one writer: it is lock of epoch and key at once.
-                let _ = lock_timeout;
+                let _ = (key, lock_timeout);
                 let mut session = self.begin().await.doing(doing)?;
                 let open = session
                     .fetch_one(

@@ -5,10 +5,13 @@
 //! issue 4385). A [`Session`] counts itself as open from before the first byte of `begin` until
 //! the answer to `commit` or `rollback`, and is closed instead of returned when dropped between.
 
+#[cfg(feature = "sqlite")]
 use std::sync::Arc;
 
 use crossfade_store::{Failure, StoreError};
 use sqlx::AssertSqlSafe;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use sqlx::Connection as _;
 #[cfg(feature = "mysql")]
 use sqlx::mysql::{MySql, MySqlArguments, MySqlConnection};
 use sqlx::pool::PoolConnection;
@@ -16,7 +19,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 #[cfg(feature = "sqlite")]
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection};
-use sqlx::{Arguments, Column, Connection as _, TypeInfo, ValueRef};
+use sqlx::{Arguments, Column, TypeInfo, ValueRef};
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -64,7 +67,8 @@ pub(crate) struct Session {
     pooled: Option<Pooled>,
     /// Whether a transaction may be open on it.
     open: bool,
-    /// Whether a statement of the application's may have failed unnoticed.
+    /// Whether a statement of the application's on PostgreSQL may have failed unnoticed.
+    #[cfg(feature = "postgres")]
     doubt: bool,
     /// Whether a statement on MariaDB may have been left midway.
     #[cfg(feature = "mysql")]
@@ -231,6 +235,7 @@ impl Session {
         Ok(Self {
             pooled: Some(pooled),
             open: false,
+            #[cfg(feature = "postgres")]
             doubt: false,
             #[cfg(feature = "mysql")]
             midway: false,
@@ -457,6 +462,7 @@ impl Session {
     /// connection back. It does so on MariaDB too, where every commit looks whether the transaction
     /// is still the one that was begun.
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        #[cfg(feature = "postgres")]
         let doubt = self.doubt;
         let committed = match self.raw() {
             #[cfg(feature = "mysql")]

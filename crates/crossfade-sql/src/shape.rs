@@ -31,6 +31,7 @@ impl KeyColumn {
             (_, "") => format!("${number}"),
             #[cfg(feature = "mysql")]
             (Engine::Mysql, cast) => format!("cast(${number} as {cast})"),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
             (_, cast) => format!("${number}::text::{cast}"),
         }
     }

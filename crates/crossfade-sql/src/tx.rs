@@ -4,7 +4,9 @@
 use sqlx::sqlite::SqliteConnection;
 
 use crate::Engine;
-use crate::session::{Raw, Session};
+#[cfg(feature = "sqlite")]
+use crate::session::Raw;
+use crate::session::Session;
 #[cfg(feature = "postgres")]
 use crate::tracked::PgConn;
 #[cfg(feature = "mysql")]
@@ -71,6 +73,7 @@ impl Tx {
     /// [`WrongEngine`], which converts into `sqlx::Error`, on another engine.
     #[cfg(feature = "sqlite")]
     pub fn sqlite(&mut self) -> Result<&mut SqliteConnection, WrongEngine> {
+        #[cfg(any(feature = "mysql", feature = "postgres"))]
         let actual = self.session.engine();
         match self.session.raw() {
             Raw::Sqlite(connection) => Ok(connection),

@@ -7,6 +7,7 @@
 
 use crossfade_core::{Key, MAPPED_ALIAS};
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::Engine;
 use crate::shape::{Args, MappedColumn, Rows, Shape};
 use crate::value::Value;

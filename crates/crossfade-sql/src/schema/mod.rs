@@ -28,6 +28,7 @@ use crossfade_store::{
 use crate::Database;
 use crate::error::Doing;
 use crate::session::Session;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::value::args;
 pub(crate) use inspection::Inspection;
 #[cfg(feature = "mysql")]

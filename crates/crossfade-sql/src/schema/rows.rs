@@ -5,10 +5,12 @@ use crossfade_store::{StoreError, StoreErrorKind, Timeouts};
 
 use super::bound;
 use super::table::TableFacts;
+use crate::Database;
+#[cfg(feature = "postgres")]
+use crate::Engine;
 use crate::error::Doing;
 use crate::mechanism::Mechanism;
 use crate::value::args;
-use crate::{Database, Engine};
 
 pub(super) async fn new_has_rows(
     database: &Database,
