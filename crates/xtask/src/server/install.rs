@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use super::{account, kind::Kind};
 
@@ -14,17 +14,37 @@ pub(super) fn distribution(kind: &Kind) -> Result<()> {
     if !Path::new("/etc/debian_version").exists() || !account::is_root()? {
         bail!(kind.missing);
     }
-    let packages = kind.packages.join(" ");
-    eprintln!("{} is missing; installing the package(s) {packages}", kind.name);
+    eprintln!("{} is missing", kind.name);
     (kind.before_install)().context("configure the package")?;
-    let mut install = vec!["install", "-y", "--no-install-recommends"];
-    install.extend(kind.packages);
-    for arguments in [&["update"][..], &install] {
-        let status = apt_get(arguments)?;
-        let arguments = arguments.join(" ");
-        ensure!(status, "apt-get {arguments} failed\n{}", kind.missing);
+    if !apt_get(&["update"])? {
+        // One list of several that cannot be had must not be the end of it.
+        eprintln!("apt-get update failed; going on with the package lists that are there");
     }
-    Ok(())
+    let commands: Vec<_> = kind.packages.iter().map(|packages| install(packages)).collect();
+    for command in &commands {
+        eprintln!("running apt-get {}", command.join(" "));
+        if apt_get(command)? {
+            return Ok(());
+        }
+    }
+    bail!(failed(kind, &commands))
+}
+
+/// The arguments by which apt-get installs packages.
+fn install(packages: &[&'static str]) -> Vec<&'static str> {
+    ["install", "-y", "--no-install-recommends"].iter().chain(packages).copied().collect()
+}
+
+/// What is said when none of the commands got the server installed.
+pub(super) fn failed(kind: &Kind, commands: &[Vec<&str>]) -> String {
+    let commands: Vec<String> =
+        commands.iter().map(|command| format!("  apt-get {}", command.join(" "))).collect();
+    format!(
+        "apt-get could not install {}; its own words are above. These failed:\n{}\n{}",
+        kind.name,
+        commands.join("\n"),
+        kind.missing
+    )
 }
 
 /// Writes the option unless the machine's owner has a file of their own there.

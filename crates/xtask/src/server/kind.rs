@@ -35,8 +35,8 @@ pub(crate) struct Kind {
     pub(super) script: &'static str,
     /// How the name of its private folder begins.
     pub(super) folder_prefix: &'static str,
-    /// Debian's packages that hold the programs.
-    pub(super) packages: &'static [&'static str],
+    /// Debian's packages that hold the programs; the next ones where the first are not to be had.
+    pub(super) packages: &'static [&'static [&'static str]],
     /// What to do where they are missing.
     pub(super) missing: &'static str,
     /// Keeps the packages from starting a server of their own.
@@ -67,7 +67,7 @@ pub(crate) const POSTGRES: Kind = Kind {
     accounts: &["postgres", "nobody"],
     script: include_str!("postgres.sh"),
     folder_prefix: "crossfade-pg-",
-    packages: &["postgresql"],
+    packages: &[&["postgresql"]],
     missing: "\
 PostgreSQL's server programs (initdb, postgres, pg_isready) were not found; install them:
   Debian, Ubuntu   apt-get install postgresql
@@ -98,8 +98,9 @@ pub(crate) const MARIADB: Kind = Kind {
     accounts: &["mysql", "nobody"],
     script: include_str!("mariadb.sh"),
     folder_prefix: "crossfade-maria-",
-    // The programs alone: the package `mariadb-server` would start a server of its own.
-    packages: &["mariadb-server-core", "mariadb-client-core"],
+    // The programs alone: the package `mariadb-server` starts a server of its own, but older releases
+    // have packages of the programs only under names with a version.
+    packages: &[&["mariadb-server-core", "mariadb-client-core"], &["mariadb-server"]],
     missing: "\
 MariaDB's server programs (mariadb-install-db, mariadbd) were not found; install them:
   Debian, Ubuntu   apt-get install mariadb-server

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    binaries,
+    binaries, install,
     kind::{self, says_ready},
 };
 
@@ -86,6 +86,14 @@ fn programs_of_several_folders_are_gathered() {
     assert_eq!(found.installer_and_server(), expect);
     assert_eq!(found.program("serve"), expect.1);
     assert_eq!(gather(&["/bin/install"]), None);
+}
+
+#[test]
+fn a_failed_installation_names_what_was_tried_and_what_to_do() {
+    let said = install::failed(&kind::MARIADB, &[vec!["install", "-y", "mariadb-server"]]);
+    for words in ["MariaDB", "apt-get install -y mariadb-server", "CROSSFADE_MARIADB_BIN"] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
 }
 
 #[test]
