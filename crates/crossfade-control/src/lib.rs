@@ -21,7 +21,7 @@ pub use advance::{Advance, AdvanceError, Advanced, NewRows, advance, pass_gate};
 pub use check::{Check, check};
 pub use close::{CloseError, Patience, Stragglers};
 pub use flag::{FlagChange, FlagChanged, FlagEdit, FlagError, change_flag};
-pub use rollback::{FlagRollback, RollbackError, RolledBack, rollback};
+pub use rollback::{FlagRollback, RollbackError, RolledBack, rollback, turn_read_flag_off};
 pub use rule_sets::{
     Assignment, Replacement, RuleSetChange, RuleSetError, RuleSetPlan, RuleSetReplaced,
     plan_rule_set, replace_rule_set,

@@ -120,6 +120,25 @@ pub async fn rollback(
     Ok(RolledBack { flag, left, stage: to })
 }
 
+/// Turns a migration's read flag off for everybody, whatever the stage, and leaves the stage alone.
+///
+/// # Errors
+///
+/// [`RollbackError::Flag`] and [`RollbackError::Store`].
+///
+/// # Cancel safety
+///
+/// The flag goes off at once or not at all.
+pub async fn turn_read_flag_off(
+    stores: Stores<'_>,
+    migration: &MigrationName,
+    actor: &str,
+    reason: &str,
+) -> Result<FlagRollback, RollbackError> {
+    let state = stores.control.migration(migration).await?;
+    turn_off(stores, &state, actor, reason).await
+}
+
 async fn turn_off(
     stores: Stores<'_>,
     state: &MigrationState,

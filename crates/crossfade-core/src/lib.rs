@@ -5,6 +5,8 @@
 
 mod backoff;
 mod batch;
+mod breaker;
+mod comparison;
 mod definition;
 mod gate;
 mod key;
@@ -18,6 +20,11 @@ mod transition;
 
 pub use backoff::Backoff;
 pub use batch::{BatchSize, pause_after};
+pub use breaker::{
+    Admission, Breaker, BreakerChange, BreakerCounts, BreakerOptions, BreakerState, BreakerTrip,
+    Observation, Offer, Probe, past_breaker,
+};
+pub use comparison::{Comparison, FieldDifference, by_equality};
 pub use definition::{BackfillOptions, Definition, GateOptions, MAPPED_ALIAS, SideTable};
 pub use gate::{Approval, Facts, FlagFacts, InstanceFacts, Parity, Refusal, RunFacts, refusals};
 pub use key::{Key, ToKey};

@@ -5,20 +5,24 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crossfade_core::{Epoch, MigrationName, MigrationState};
-use crossfade_store::{ControlStore, FencedStore, Heartbeat, ReadFlag, StoreError, StoreErrorKind};
-use tokio::sync::{Mutex, Notify};
+use crossfade_store::{
+    ControlStore, FencedStore, Heartbeat, ReadFlag, SnapshotStore, StoreError, StoreErrorKind,
+};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::breaker::Guard;
 use crate::options::Omission;
+use crate::rollback::{self, Opened};
 use crate::shadow::Shadows;
 use crate::shared::{Gap, Shared};
 use crate::{Migration, Options, clock, follow};
 
 /// What the request path asks of an adapter.
-pub trait RequestStore: FencedStore + ControlStore {}
+pub trait RequestStore: SnapshotStore + FencedStore + ControlStore {}
 
-impl<S: FencedStore + ControlStore> RequestStore for S {}
+impl<S: SnapshotStore + FencedStore + ControlStore> RequestStore for S {}
 
 /// A running process: follows the control tables, holds the lease, hands out handles. Its
 /// background tasks end when the last handle and the instance itself are dropped.
@@ -59,6 +63,8 @@ pub(crate) struct Core<S> {
     pub(crate) store: S,
     pub(crate) flags: Arc<dyn ReadFlag>,
     pub(crate) options: Options,
+    /// Where breakers tell that they opened, if anybody is to be told.
+    opened: Option<mpsc::Sender<Opened>>,
     migrations: RwLock<HashMap<MigrationName, Arc<Shared>>>,
     /// Orders look-ups, so that an older answer never replaces a newer one.
     looking: Mutex<()>,
@@ -80,22 +86,28 @@ impl<S: RequestStore> Instance<S> {
         options: Options,
     ) -> Result<Self, StoreError> {
         let id = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
+        let switch = options.auto_rollback.clone();
+        let (opened, openings) = mpsc::channel(rollback::WAITING);
         let core = Arc::new(Core {
             id,
             store,
             flags,
             options,
+            opened: switch.is_some().then_some(opened),
             migrations: RwLock::default(),
             looking: Mutex::default(),
             renewing: Mutex::default(),
             renew: Notify::new(),
         });
         core.look_up().await?;
-        let tasks = Arc::new(Tasks(vec![
+        let mut tasks = vec![
             tokio::spawn(follow::changes(Arc::clone(&core))),
             tokio::spawn(follow::lease(Arc::clone(&core))),
-        ]));
-        Ok(Self { core, tasks })
+        ];
+        if let Some(switch) = switch {
+            tasks.push(tokio::spawn(rollback::follow(Arc::clone(&core), switch, openings)));
+        }
+        Ok(Self { core, tasks: Arc::new(Tasks(tasks)) })
     }
 
     /// A handle on a migration; `None` when no such migration is registered.
@@ -222,7 +234,8 @@ impl<S: RequestStore> Core<S> {
             return changed;
         }
         let name = state.definition.name.clone();
-        let shared = Arc::new(Shared::new(state, Shadows::new(&self.options)));
+        let breaker = Guard::new(&self.options, name.clone(), self.opened.clone());
+        let shared = Arc::new(Shared::new(state, Shadows::new(&self.options), breaker));
         self.migrations.write().unwrap_or_else(PoisonError::into_inner).insert(name, shared);
         true
     }

@@ -4,23 +4,31 @@
 //! [`Migration`] handles, which route each read and each write by one snapshot of the state. The
 //! crate knows no SQL and no flag format; it is written against the ports of `crossfade-store`.
 
+mod breaker;
 mod clock;
+mod compared;
 mod error;
+mod fields;
 mod follow;
 mod instance;
 mod meter;
 mod migration;
+mod mismatches;
 mod options;
 mod reader;
+mod rollback;
 mod seldom;
 mod shadow;
 mod shared;
 mod work;
 mod writer;
 
+pub use breaker::BreakerStatus;
 pub use error::{ReadError, WriteError};
+pub use fields::Fields;
 pub use instance::{Instance, RequestStore};
 pub use migration::Migration;
+pub use mismatches::Mismatch;
 #[cfg(feature = "mutants")]
 pub use options::Omission;
 pub use options::Options;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use crossfade_core::{MigrationState, Stage};
 
 use crate::RequestStore;
+use crate::breaker::BreakerStatus;
 use crate::instance::{Core, Tasks};
+use crate::mismatches::Mismatch;
 use crate::shadow::ShadowStats;
 use crate::shared::Shared;
 
 /// A handle on one migration: cheap to clone, shared by all tasks of a server.
 ///
-/// Reads are in `read` and `read_compared`, writes in `write` and `modify`.
+/// Reads are in `read`, `read_compared`, `read_compared_by` and `read_compared_in`, writes in `write` and `modify`.
 #[derive(Debug)]
 pub struct Migration<S: RequestStore> {
     pub(crate) core: Arc<Core<S>>,
@@ -51,5 +53,19 @@ impl<S: RequestStore> Migration<S> {
     #[must_use]
     pub fn shadow_stats(&self) -> ShadowStats {
         self.shared.shadows.stats()
+    }
+
+    /// The latest mismatches that shadow comparisons found in this process, oldest first; 64 of
+    /// them by default.
+    #[must_use]
+    pub fn mismatches(&self) -> Vec<Mismatch> {
+        self.shared.shadows.mismatches()
+    }
+
+    /// What this process's breaker does with reads, since when and why; `None` where it is switched
+    /// off. It has a say in `live` alone.
+    #[must_use]
+    pub fn breaker(&self) -> Option<BreakerStatus> {
+        self.shared.breaker.status()
     }
 }

@@ -1,8 +1,10 @@
 //! What can be set on the request path.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_core::Backoff;
+use crossfade_core::{Backoff, BreakerOptions};
+use crossfade_store::ReadFlagSwitch;
 
 /// Something that an instance does for the protocol's sake.
 ///
@@ -30,6 +32,9 @@ pub struct Options {
     pub(crate) shadow_sample: f64,
     pub(crate) shadow_in_flight: usize,
     pub(crate) shadow_timeout: Duration,
+    pub(crate) mismatches_kept: usize,
+    pub(crate) breaker: Option<BreakerOptions>,
+    pub(crate) auto_rollback: Option<Arc<dyn ReadFlagSwitch>>,
     #[cfg(feature = "mutants")]
     pub(crate) omission: Option<Omission>,
 }
@@ -44,6 +49,9 @@ impl Default for Options {
             shadow_sample: 0.01,
             shadow_in_flight: 64,
             shadow_timeout: Duration::from_secs(1),
+            mismatches_kept: 64,
+            breaker: Some(BreakerOptions::default()),
+            auto_rollback: None,
             #[cfg(feature = "mutants")]
             omission: None,
         }
@@ -114,5 +122,30 @@ impl Options {
     #[must_use]
     pub fn shadow_timeout(self, timeout: Duration) -> Self {
         Self { shadow_timeout: timeout, ..self }
+    }
+
+    /// How many of the latest mismatches a migration remembers. Default: 64.
+    #[must_use]
+    pub fn mismatches_kept(self, count: usize) -> Self {
+        Self { mismatches_kept: count, ..self }
+    }
+
+    /// When the breaker of each migration opens and closes. Default: [`BreakerOptions::default`].
+    #[must_use]
+    pub fn breaker(self, breaker: BreakerOptions) -> Self {
+        Self { breaker: Some(breaker), ..self }
+    }
+
+    /// Without a breaker: reads go as stage and flag say, however New does.
+    #[must_use]
+    pub fn without_breaker(self) -> Self {
+        Self { breaker: None, ..self }
+    }
+
+    /// An opening breaker also turns the read flag off for everybody, through this port. Default:
+    /// it keeps the reads of its own process on Legacy, and nothing else.
+    #[must_use]
+    pub fn auto_rollback(self, switch: Arc<dyn ReadFlagSwitch>) -> Self {
+        Self { auto_rollback: Some(switch), ..self }
     }
 }

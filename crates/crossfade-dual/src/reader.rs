@@ -5,10 +5,14 @@ use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossfade_core::{ReadFacts, ReadPlan, Side, ToKey, answer_counts, read_plan};
+use crossfade_core::{
+    Admission, Observation, Offer, Probe, ReadFacts, ReadPlan, Side, Stage, ToKey, answer_counts,
+    past_breaker, read_plan,
+};
 use crossfade_store::Failure;
 use tracing::Instrument;
 
+use crate::breaker::Watch;
 use crate::options::Omission;
 use crate::shared::Snapshot;
 use crate::{Migration, ReadError, RequestStore};
@@ -20,6 +24,23 @@ const LEASE_TRIES: u32 = 4;
 /// pool fails at once, and the pool may hold many; whatever takes longer is no such thing.
 const LOST_TRIES: u32 = 64;
 const LOST_WITHIN: Duration = Duration::from_secs(1);
+
+/// Whether a read can be compared with the other side, and is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparing {
+    Never,
+    Unsampled,
+    Sampled,
+}
+
+/// How a read went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Routed {
+    pub(crate) plan: ReadPlan,
+    pub(crate) stage: Stage,
+    /// The probe that it was for the breaker, if it was one.
+    pub(crate) probe: Option<Probe>,
+}
 
 impl<S: RequestStore> Migration<S> {
     /// Reads the side that stage and read flag pick for `user`; in `live`, an error on New falls
@@ -52,51 +73,16 @@ impl<S: RequestStore> Migration<S> {
         NF: Future<Output = Result<T, E>>,
     {
         let key = user.to_key();
-        self.route(&key.text(), false, &legacy, &new).await.map(|(answer, _)| answer)
+        self.route(&key.text(), Comparing::Never, &legacy, &new).await.map(|(answer, _)| answer)
     }
 
-    /// [`read`](Self::read), and for a sample of calls a comparison with the other side, off the
-    /// caller's path.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read); a comparison never changes a result.
-    ///
-    /// # Cancel safety
-    ///
-    /// Reads only; dropping it at any point has no effect.
-    pub async fn read_compared<K, T, E, L, LF, N, NF>(
-        &self,
-        user: &K,
-        legacy: L,
-        new: N,
-    ) -> Result<T, ReadError<E>>
-    where
-        K: ToKey + ?Sized,
-        T: PartialEq + Send + 'static,
-        E: Error + Send + 'static,
-        L: Fn() -> LF + Send + Sync + 'static,
-        LF: Future<Output = Result<T, E>> + Send + 'static,
-        N: Fn() -> NF + Send + Sync + 'static,
-        NF: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        let key = user.to_key();
-        let sampled = rand::random::<f64>() < self.core.options.shadow_sample;
-        let (answer, plan) = self.route(&key.text(), sampled, &legacy, &new).await?;
-        if plan.shadow.is_some() {
-            let timeout = self.core.options.shadow_timeout;
-            self.shared.shadows.compare(key, timeout, legacy, new);
-        }
-        Ok(answer)
-    }
-
-    async fn route<T, E, LF, NF>(
+    pub(crate) async fn route<T, E, LF, NF>(
         &self,
         user: &str,
-        sampled: bool,
+        comparing: Comparing,
         legacy: &impl Fn() -> LF,
         new: &impl Fn() -> NF,
-    ) -> Result<(T, ReadPlan), ReadError<E>>
+    ) -> Result<(T, Routed), ReadError<E>>
     where
         E: Error + 'static,
         LF: Future<Output = Result<T, E>>,
@@ -109,8 +95,9 @@ impl<S: RequestStore> Migration<S> {
             // An instance without a lease would only find out after the read; ask at once.
             if lease.is_some() || tries >= LEASE_TRIES {
                 let snapshot = self.shared.snapshot();
-                let plan = self.plan(&snapshot, user, sampled).await;
-                let answer = self.answer(&snapshot, plan, legacy, new).await;
+                let plan = self.plan(&snapshot, user, comparing == Comparing::Sampled).await;
+                let routed = self.past_breaker(&snapshot, plan, comparing);
+                let answer = self.answer(&snapshot, &routed, legacy, new).await;
                 let counts = answer_counts(lease, self.shared.lease());
                 if counts || !self.core.options.keeps(Omission::LeaseCheck) {
                     let again = lost < LOST_TRIES && begun.elapsed() < LOST_WITHIN;
@@ -118,7 +105,7 @@ impl<S: RequestStore> Migration<S> {
                         lost += 1;
                         continue;
                     }
-                    return answer.map(|answer| (answer, plan));
+                    return answer.map(|answer| (answer, routed));
                 }
             }
             if tries >= LEASE_TRIES {
@@ -172,10 +159,27 @@ impl<S: RequestStore> Migration<S> {
         plan
     }
 
+    /// In `live` the breaker may keep a read from New.
+    fn past_breaker(&self, snapshot: &Snapshot, plan: ReadPlan, comparing: Comparing) -> Routed {
+        let stage = snapshot.stage;
+        let touches_new = plan.fallback.is_some() || plan.shadow.is_some();
+        if stage != Stage::Live || !touches_new {
+            return Routed { plan, stage, probe: None };
+        }
+        let offer =
+            Offer { reads_new: plan.answer == Side::New, compares: comparing != Comparing::Never };
+        let admission = self.shared.breaker.admit(offer);
+        let probe = match admission {
+            Admission::Probe(probe) => Some(probe),
+            Admission::AsPlanned | Admission::Legacy => None,
+        };
+        Routed { plan: past_breaker(plan, admission), stage, probe }
+    }
+
     async fn answer<T, E, LF, NF>(
         &self,
         snapshot: &Snapshot,
-        plan: ReadPlan,
+        Routed { plan, stage, probe }: &Routed,
         legacy: &impl Fn() -> LF,
         new: &impl Fn() -> NF,
     ) -> Result<T, ReadError<E>>
@@ -184,11 +188,20 @@ impl<S: RequestStore> Migration<S> {
         LF: Future<Output = Result<T, E>>,
         NF: Future<Output = Result<T, E>>,
     {
+        let breaker = &self.shared.breaker;
+        let mut new_failed = false;
         if plan.answer == Side::New {
-            match (self.read_side(snapshot, Side::New, new()).await, plan.fallback) {
-                (Ok(answer), _) => return Ok(answer),
+            let watch = plan.fallback.map(|_| breaker.watch(*probe));
+            match (self.read_side(snapshot, Side::New, new()).await, watch) {
+                (Ok(answer), watch) => {
+                    watch.into_iter().for_each(Watch::answered);
+                    return Ok(answer);
+                }
                 (Err(error), None) => return Err(ReadError::New(error)),
-                (Err(error), Some(_)) => {
+                (Err(error), Some(watch)) => {
+                    watch.failed();
+                    // A lost connection is as much one to Legacy.
+                    new_failed = self.core.store.classify(&error) != Failure::ConnectionLost;
                     self.shared.meter.fallbacks.increment(1);
                     if let Some(times) = self.shared.fell_back.count() {
                         tracing::warn!(
@@ -202,7 +215,16 @@ impl<S: RequestStore> Migration<S> {
             }
         }
         self.shared.note_legacy_read(snapshot.epoch);
-        self.read_side(snapshot, Side::Legacy, legacy()).await.map_err(ReadError::Legacy)
+        let begun = Instant::now();
+        let answer = self.read_side(snapshot, Side::Legacy, legacy()).await;
+        let answer = answer.map_err(ReadError::Legacy)?;
+        if *stage == Stage::Live {
+            breaker.legacy_answered(begun.elapsed());
+            if new_failed {
+                breaker.observe(*probe, Observation::NewFailed);
+            }
+        }
+        Ok(answer)
     }
 
     /// A side's read for a caller, counted and in a span of its own.

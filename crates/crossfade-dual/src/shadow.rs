@@ -1,15 +1,16 @@
 //! Shadow comparisons: bounded, off the caller's path, dropped when there are too many.
 
-use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossfade_core::Key;
+use crossfade_core::{Comparison, FieldDifference, Key, Observation, Probe};
 use tokio::sync::Semaphore;
 
 use crate::Options;
+use crate::breaker::Guard;
+use crate::mismatches::{Mismatch, Mismatches};
 use crate::seldom::Seldom;
 
 /// What shadow comparisons found so far in this process.
@@ -17,10 +18,17 @@ use crate::seldom::Seldom;
 pub struct ShadowStats {
     /// Comparisons that ended.
     pub compared: u64,
-    /// Comparisons whose sides differed and still did when read again.
+    /// Comparisons whose sides differed: in one snapshot, or still when read again.
     pub mismatched: u64,
-    /// Comparisons that were not begun, because too many ran, or that failed or took too long.
+    /// Comparisons that were not begun, because too many ran.
     pub dropped: u64,
+    /// Comparisons that came to nothing: a side failed, Legacy never stood still, or as many
+    /// snapshots as may be were open.
+    pub failed: u64,
+    /// Comparisons that took too long.
+    pub timed_out: u64,
+    /// Comparisons in which a closure panicked.
+    pub panicked: u64,
 }
 
 #[derive(Debug)]
@@ -28,99 +36,163 @@ struct Counts {
     compared: AtomicU64,
     mismatched: AtomicU64,
     dropped: AtomicU64,
+    failed: AtomicU64,
+    timed_out: AtomicU64,
+    panicked: AtomicU64,
     warning: Seldom,
+    mismatches: Mismatches,
 }
 
 #[derive(Debug)]
 pub(crate) struct Shadows {
     permits: Arc<Semaphore>,
+    timeout: Duration,
     counts: Arc<Counts>,
 }
+
+/// What a comparison belongs to.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) key: Key,
+    /// The probe that it is, if it is one.
+    pub(crate) probe: Option<Probe>,
+    /// Who is told how it ended; nobody where no breaker has a say.
+    pub(crate) breaker: Option<Arc<Guard>>,
+}
+
+/// What came out of a comparison; nothing where a side failed or never stood still.
+pub(crate) type Finding = Option<Comparison>;
 
 /// How often sides that a write came between are read again.
 const TRIES: u32 = 5;
 
 impl Shadows {
     pub(crate) fn new(options: &Options) -> Self {
+        let none = || AtomicU64::new(0);
         Self {
             permits: Arc::new(Semaphore::new(options.shadow_in_flight)),
+            timeout: options.shadow_timeout,
             counts: Arc::new(Counts {
-                compared: AtomicU64::new(0),
-                mismatched: AtomicU64::new(0),
-                dropped: AtomicU64::new(0),
+                compared: none(),
+                mismatched: none(),
+                dropped: none(),
+                failed: none(),
+                timed_out: none(),
+                panicked: none(),
                 warning: Seldom::new(),
+                mismatches: Mismatches::new(options.mismatches_kept),
             }),
         }
     }
 
     pub(crate) fn stats(&self) -> ShadowStats {
+        let counts = &self.counts;
         ShadowStats {
-            compared: self.counts.compared.load(Ordering::Relaxed),
-            mismatched: self.counts.mismatched.load(Ordering::Relaxed),
-            dropped: self.counts.dropped.load(Ordering::Relaxed),
+            compared: counts.compared.load(Ordering::Relaxed),
+            mismatched: counts.mismatched.load(Ordering::Relaxed),
+            dropped: counts.dropped.load(Ordering::Relaxed),
+            failed: counts.failed.load(Ordering::Relaxed),
+            timed_out: counts.timed_out.load(Ordering::Relaxed),
+            panicked: counts.panicked.load(Ordering::Relaxed),
         }
     }
 
-    /// Compares both sides of a key in a task of its own and returns at once.
-    pub(crate) fn compare<T, E, LF, NF>(
+    pub(crate) fn mismatches(&self) -> Vec<Mismatch> {
+        self.counts.mismatches.all()
+    }
+
+    /// Runs a comparison in a task of its own and returns at once.
+    pub(crate) fn run(
         &self,
-        key: Key,
-        timeout: Duration,
-        legacy: impl Fn() -> LF + Send + Sync + 'static,
-        new: impl Fn() -> NF + Send + Sync + 'static,
-    ) where
-        T: PartialEq + Send + 'static,
-        E: Error + Send + 'static,
-        LF: Future<Output = Result<T, E>> + Send + 'static,
-        NF: Future<Output = Result<T, E>> + Send + 'static,
-    {
+        about: About,
+        comparison: impl Future<Output = Finding> + Send + 'static,
+    ) {
         let counts = Arc::clone(&self.counts);
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             counts.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         };
+        let timeout = self.timeout;
         tokio::spawn(async move {
             let _permit = permit;
-            match tokio::time::timeout(timeout, agree(&legacy, &new)).await {
-                Ok(Ok(Some(agreed))) => {
-                    counts.compared.fetch_add(1, Ordering::Relaxed);
-                    if !agreed {
-                        counts.mismatched.fetch_add(1, Ordering::Relaxed);
-                        if let Some(times) = counts.warning.count() {
-                            tracing::warn!(%key, times, "the sides differ");
-                        }
-                    }
-                }
-                Ok(Err(_) | Ok(None)) | Err(_) => {
-                    counts.dropped.fetch_add(1, Ordering::Relaxed);
+            let running = Running(&counts);
+            let found = tokio::time::timeout(timeout, comparison).await;
+            std::mem::forget(running);
+            match found {
+                Ok(Some(Comparison::Equal)) => counts.ended(about, None),
+                Ok(Some(Comparison::Different(fields))) => counts.ended(about, Some(fields)),
+                Ok(Some(Comparison::Impossible(reason))) => counts.failed(&about, &reason),
+                Ok(None) => counts.failed(&about, "a side could not be read"),
+                Err(_) => {
+                    counts.timed_out.fetch_add(1, Ordering::Relaxed);
                 }
             }
         });
     }
 }
 
-/// Whether both sides agree: Legacy is read before and after New, and only sides between which
-/// Legacy stood still can disagree. `None` when it never stood still.
-async fn agree<T, E, LF, NF>(
-    legacy: &impl Fn() -> LF,
-    new: &impl Fn() -> NF,
-) -> Result<Option<bool>, E>
+impl Counts {
+    fn ended(&self, About { key, probe, breaker }: About, differ: Option<Vec<FieldDifference>>) {
+        self.compared.fetch_add(1, Ordering::Relaxed);
+        let agreed = differ.is_none();
+        if let Some(fields) = differ {
+            self.mismatched.fetch_add(1, Ordering::Relaxed);
+            if let Some(times) = self.warning.count() {
+                let names: Vec<&str> = fields.iter().take(8).map(|it| it.field.as_str()).collect();
+                tracing::warn!(%key, fields = ?names, times, "the sides differ");
+            }
+            self.mismatches.add(key, fields);
+        }
+        if let Some(breaker) = breaker {
+            breaker.observe(probe, Observation::Compared { agreed });
+        }
+    }
+
+    fn failed(&self, About { key, .. }: &About, reason: &str) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(%key, reason, "a comparison came to nothing");
+    }
+}
+
+/// Dropped by nothing but a panic of the application's code, or the end of the runtime.
+struct Running<'a>(&'a Counts);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.panicked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Compares what two sides answer, each by itself: Legacy is read before and after New, and only
+/// sides between which Legacy stood still can disagree. Nothing comes out when it never did.
+pub(crate) async fn one_after_the_other<T, E, LF, NF>(
+    breaker: Option<Arc<Guard>>,
+    legacy: impl Fn() -> LF,
+    new: impl Fn() -> NF,
+    compare: impl Fn(&T, &T) -> Comparison,
+) -> Finding
 where
-    T: PartialEq,
     LF: Future<Output = Result<T, E>>,
     NF: Future<Output = Result<T, E>>,
 {
-    let mut before = legacy().await?;
+    let begun = Instant::now();
+    let mut before = legacy().await.ok()?;
+    if let Some(breaker) = breaker {
+        breaker.legacy_answered(begun.elapsed());
+    }
     for _ in 0..TRIES {
-        let other = new().await?;
-        if other == before {
-            return Ok(Some(true));
+        let other = new().await.ok()?;
+        let found = compare(&before, &other);
+        if !matches!(found, Comparison::Different(_)) {
+            return Some(found);
         }
-        let after = legacy().await?;
-        if after == before {
-            return Ok(Some(false));
+        let after = legacy().await.ok()?;
+        if compare(&before, &after) == Comparison::Equal {
+            return Some(found);
         }
         before = after;
     }
-    Ok(None)
+    None
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use arc_swap::ArcSwap;
 use crossfade_core::{Epoch, MigrationState};
 
+use crate::breaker::Guard;
 use crate::clock;
 use crate::meter::Meter;
 use crate::seldom::Seldom;
@@ -44,10 +45,11 @@ pub(crate) struct Shared {
     pub(crate) fell_back: Seldom,
     pub(crate) shadows: Shadows,
     pub(crate) meter: Meter,
+    pub(crate) breaker: Arc<Guard>,
 }
 
 impl Shared {
-    pub(crate) fn new(state: MigrationState, shadows: Shadows) -> Self {
+    pub(crate) fn new(state: MigrationState, shadows: Shadows, breaker: Guard) -> Self {
         let meter = Meter::new(&state.definition.name);
         meter.state(&state);
         Self {
@@ -62,6 +64,7 @@ impl Shared {
             fell_back: Seldom::new(),
             shadows,
             meter,
+            breaker: Arc::new(breaker),
         }
     }
 
@@ -174,7 +177,9 @@ mod tests {
     }
 
     fn shared() -> Shared {
-        Shared::new(state(3), Shadows::new(&Options::default()))
+        let options = Options::default();
+        let breaker = Guard::new(&options, state(3).definition.name, None);
+        Shared::new(state(3), Shadows::new(&options), breaker)
     }
 
     #[test]

@@ -144,7 +144,7 @@ fn generics(repository: &Repository, options: &Options, path: &TokenStream) -> G
     let methods = &repository.methods;
     let lends = !repository.explicit && methods.iter().any(Method::is_write);
     let compares =
-        methods.iter().any(|method| matches!(method.role, Role::Read { compare: true, .. }));
+        methods.iter().any(|method| matches!(method.role, Role::Read { compare: Some(_), .. }));
     let lends = lends.then(|| quote!(+ #facade::InTransaction));
     let compares = compares.then(|| quote!(+ ::core::clone::Clone + 'static));
     let bounds = quote!(::core::marker::Send + ::core::marker::Sync #lends #compares);

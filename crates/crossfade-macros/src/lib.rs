@@ -60,7 +60,8 @@ use proc_macro::TokenStream;
 ///
 /// - `#[read(key = …)]` goes through `Migration::read`: the read flag picks the side. With
 ///   `compare` behind the key it goes through `read_compared`, which asks that both sides are
-///   `Clone` and what is read `PartialEq`.
+///   `Clone` and what is read `PartialEq`. `compare = path` goes through `read_compared_by`, with a
+///   function from two references to what is read to a `Comparison`.
 /// - `#[write(key = …)]` and `#[delete(key = …)]` go through `Migration::write`: both sides in one
 ///   transaction. A write stores the full row: one that changes part of a row would leave the
 ///   sides different where New has no row yet.

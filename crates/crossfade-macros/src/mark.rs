@@ -1,6 +1,6 @@
 //! The marks on methods: `#[read(key = …)]` and its like.
 
-use syn::{Attribute, Error, Expr, Meta, Path, Result};
+use syn::{Attribute, Error, Expr, Meta, Path, Result, Token};
 
 /// How the wrapper carries a method out.
 pub(crate) enum Mark {
@@ -8,8 +8,8 @@ pub(crate) enum Mark {
     Read {
         /// Names the row.
         key: Expr,
-        /// Whether a sample of calls is compared with the other side.
-        compare: bool,
+        /// How a sample of calls is compared with the other side, if at all.
+        compare: Option<Compare>,
     },
     /// On the sides that the stage asks for, in one transaction.
     Write {
@@ -18,6 +18,14 @@ pub(crate) enum Mark {
     },
     /// By a function of the application's.
     Custom(Path),
+}
+
+/// How two answers are compared.
+pub(crate) enum Compare {
+    /// By `==`.
+    Equality,
+    /// By a function of the application's.
+    By(Path),
 }
 
 const NAMES: [&str; 4] = ["read", "write", "delete", "custom"];
@@ -56,7 +64,7 @@ fn parse(attr: &Attribute) -> Result<Mark> {
     if !matches!(attr.meta, Meta::List(_)) {
         return Err(needs_key());
     }
-    let (mut key, mut compare) = (None, false);
+    let (mut key, mut compare) = (None, None);
     attr.parse_nested_meta(|meta| {
         let option = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
         match option.as_str() {
@@ -66,7 +74,10 @@ fn parse(attr: &Attribute) -> Result<Mark> {
                 Ok(())
             }
             "compare" if name == "read" => {
-                compare = true;
+                compare = Some(match meta.input.peek(Token![=]) {
+                    true => Compare::By(meta.value()?.call(Path::parse_mod_style)?),
+                    false => Compare::Equality,
+                });
                 Ok(())
             }
             "compare" => Err(meta.error("only a read is compared with the other side")),

@@ -2,7 +2,7 @@
 
 use syn::{Error, Ident, Path, Result, ReturnType, Signature, TraitItemFn};
 
-use crate::mark::{self, Mark};
+use crate::mark::{self, Compare, Mark};
 use crate::signature::{self, Argument, Form, Pass};
 
 /// A method that the wrapper implements.
@@ -21,8 +21,8 @@ pub(crate) struct Method {
 
 /// How the wrapper carries a method out.
 pub(crate) enum Role {
-    /// `Migration::read`, or `read_compared`.
-    Read { key: syn::Expr, compare: bool },
+    /// `Migration::read`, `read_compared` or `read_compared_by`.
+    Read { key: syn::Expr, compare: Option<Compare> },
     /// `Migration::write`.
     Write { key: syn::Expr },
     /// A function of the application's.
@@ -64,8 +64,8 @@ impl Method {
             signature::check(&method.signature, form, &method.output)?;
             signature::check_arguments(&method.arguments)?;
             method.check_transaction()?;
-            let elsewhere = match method.role {
-                Role::Read { compare, .. } => compare,
+            let elsewhere = match &method.role {
+                Role::Read { compare, .. } => compare.is_some(),
                 _ => !method.takes_transaction(),
             };
             if elsewhere {

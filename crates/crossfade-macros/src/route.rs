@@ -5,6 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, GenericParam, Ident, Path};
 
+use crate::mark::Compare;
 use crate::method::{Method, Role};
 use crate::options::Options;
 use crate::signature::{Argument, Form, Pass};
@@ -39,7 +40,7 @@ fn local(name: &str) -> Ident {
 /// The method's body, without braces.
 pub(crate) fn body(method: &Method, names: &Names<'_>) -> TokenStream {
     let body = match &method.role {
-        Role::Read { key, compare } => read(method, names, key, *compare),
+        Role::Read { key, compare } => read(method, names, key, compare.as_ref()),
         Role::Write { key } => write(method, names, key),
         Role::Custom(path) => custom(method, path),
     };
@@ -56,18 +57,22 @@ fn custom(method: &Method, path: &Path) -> TokenStream {
     if method.form == Form::Plain { call } else { quote!(#call.await) }
 }
 
-fn read(method: &Method, names: &Names<'_>, key: &Expr, compare: bool) -> TokenStream {
+fn read(method: &Method, names: &Names<'_>, key: &Expr, compare: Option<&Compare>) -> TokenStream {
     let this = &method.this;
     let (key_name, references) = (local("key"), references(method));
     let key = borrowed(key);
-    let closure = if compare { owning_read } else { borrowing_read };
+    let closure = if compare.is_some() { owning_read } else { borrowing_read };
     let [legacy, new] = sides().map(|side| closure(method, names, &side));
-    let function = if compare { quote!(read_compared) } else { quote!(read) };
+    let (function, by) = match compare {
+        None => (quote!(read), None),
+        Some(Compare::Equality) => (quote!(read_compared), None),
+        Some(Compare::By(path)) => (quote!(read_compared_by), Some(quote!(, #path))),
+    };
     let convert = convert(method, names, &names.options.read_error, "from_read");
     quote! {
         let #key_name = #key;
         #references
-        #this.migration.#function(#key_name, #legacy, #new).await #convert
+        #this.migration.#function(#key_name, #legacy, #new #by).await #convert
     }
 }
 

@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 use crate::changes::Watcher;
 use crate::error::{Doing, unknown_engine};
 use crate::shape::Shape;
+use crate::snapshot;
 
 /// The schema of the control tables, which the search path may find in another than the current
 /// one; before they are there, the schema that they will be made in.
@@ -89,6 +90,20 @@ pub(crate) enum Pool {
     Sqlite(SqlitePool),
 }
 
+impl Pool {
+    /// The size to which it may grow.
+    pub(crate) fn most_connections(&self) -> u32 {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql(pool) => pool.options().get_max_connections(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => pool.options().get_max_connections(),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => pool.options().get_max_connections(),
+        }
+    }
+}
+
 /// A database that holds both sides and Crossfade's control tables. Cheap to clone.
 ///
 /// It implements every port of `crossfade-store`.
@@ -107,6 +122,8 @@ pub(crate) struct Inner {
     /// SQLite has one writer at a time. Queueing here is fair; its busy handler is not.
     #[cfg(feature = "sqlite")]
     pub(crate) single_writer: Arc<Semaphore>,
+    /// One place for each snapshot that may be open.
+    pub(crate) snapshots: Arc<Semaphore>,
     pub(crate) shapes: Mutex<HashMap<MigrationName, (Definition, Arc<Shape>)>>,
     pub(crate) watcher: Watcher,
     /// Whether the fence's `begin` has to name its isolation, where READ COMMITTED is not what
@@ -278,6 +295,7 @@ impl Database {
             }
         };
         let watcher = Watcher::new(&pool);
+        let snapshots = snapshot::places(pool.most_connections());
         Ok(Self {
             #[cfg(feature = "mutants")]
             without: 0,
@@ -286,6 +304,7 @@ impl Database {
                 namespace,
                 #[cfg(feature = "sqlite")]
                 single_writer: Arc::new(Semaphore::new(1)),
+                snapshots: Arc::new(Semaphore::new(snapshots)),
                 shapes: Mutex::default(),
                 watcher,
                 #[cfg(feature = "postgres")]

@@ -21,6 +21,7 @@ mod rule_sets;
 mod schema;
 mod session;
 mod shape;
+mod snapshot;
 #[cfg(feature = "postgres")]
 mod tracked;
 mod tx;

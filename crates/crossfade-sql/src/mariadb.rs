@@ -19,11 +19,22 @@ pub(crate) const SAVEPOINT: &str = "crossfade_transaction";
 /// Begins a transaction in one round trip, with more assignments to session variables, each behind
 /// a comma. What the session had is kept in variables of the session's.
 pub(crate) fn begin(assignments: &str) -> String {
+    let how = "set transaction isolation level read committed; start transaction";
+    begin_by(assignments, how)
+}
+
+/// Begins a transaction that only reads, and as of now.
+pub(crate) fn begin_snapshot() -> String {
+    let how = "set transaction isolation level repeatable read; \
+               start transaction with consistent snapshot, read only";
+    begin_by("", how)
+}
+
+fn begin_by(assignments: &str, how: &str) -> String {
     format!(
         "set @crossfade_rows = @@innodb_lock_wait_timeout, \
          @crossfade_tables = @@lock_wait_timeout, @crossfade_time = @@max_statement_time, \
-         autocommit = 0{assignments}; \
-         set transaction isolation level read committed; start transaction; savepoint {SAVEPOINT}"
+         autocommit = 0{assignments}; {how}; savepoint {SAVEPOINT}"
     )
 }
 

@@ -73,8 +73,8 @@ pub(crate) struct Session {
     /// Whether a statement on MariaDB may have been left midway.
     #[cfg(feature = "mysql")]
     midway: bool,
-    /// Held while this is SQLite's one writer.
-    writer: Option<OwnedSemaphorePermit>,
+    /// Held while this is SQLite's one writer, or one of the snapshots.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl std::fmt::Debug for Session {
@@ -103,7 +103,7 @@ impl Database {
                 return Ok(session);
             }
             match session.ping().await {
-                Err(error) if tries > self.most_connections() => return Err(error),
+                Err(error) if tries > self.inner.pool.most_connections() => return Err(error),
                 Err(_) => session.open = true,
                 Ok(()) => return Ok(session),
             }
@@ -140,7 +140,7 @@ impl Database {
             match session.fetch(sql, args.clone()).await {
                 Err(error)
                     if failure(&error) == Failure::ConnectionLost
-                        && tries <= self.most_connections() =>
+                        && tries <= self.inner.pool.most_connections() =>
                 {
                     session.open = true;
                 }
@@ -191,33 +191,32 @@ impl Database {
                 Some(place.map_err(|_| sqlx::Error::PoolClosed)?)
             }
         };
+        self.begin_in_place(&sql, writer).await
+    }
+
+    /// A transaction that `sql` begins and that holds `place` until its connection is given back.
+    pub(crate) async fn begin_in_place(
+        &self,
+        sql: &str,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Session, sqlx::Error> {
         let mut tries = 0;
         loop {
             tries += 1;
             let mut session = self.untested_session().await?;
             session.open = true;
-            let Err(error) = session.start(sql.clone()).await else {
-                session.writer = writer;
+            let Err(error) = session.start(sql.to_owned()).await else {
+                session.place = place;
                 return Ok(session);
             };
             session.abandon_failed_begin().await;
             // Nothing was done yet, so a connection that died in the pool only costs a try. All of
             // them may have, where the pool does not ping before it lends one out.
-            if failure(&error) != Failure::ConnectionLost || tries > self.most_connections() {
+            if failure(&error) != Failure::ConnectionLost
+                || tries > self.inner.pool.most_connections()
+            {
                 return Err(error);
             }
-        }
-    }
-
-    /// The size to which the pool may grow.
-    fn most_connections(&self) -> u32 {
-        match &self.inner.pool {
-            #[cfg(feature = "mysql")]
-            Pool::Mysql(pool) => pool.options().get_max_connections(),
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => pool.options().get_max_connections(),
-            #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => pool.options().get_max_connections(),
         }
     }
 }
@@ -239,7 +238,7 @@ impl Session {
             doubt: false,
             #[cfg(feature = "mysql")]
             midway: false,
-            writer: None,
+            place: None,
         })
     }
 

@@ -1,7 +1,8 @@
 //! Ports of Crossfade: what its engines ask of a database, and the errors they get back.
 //!
 //! Adapters implement these traits; engines are written against them and never name an adapter.
-//! All ports are object safe except [`FencedStore`], whose transaction type is the adapter's own.
+//! All ports are object safe except [`FencedStore`] and [`SnapshotStore`], whose types of a
+//! transaction are the adapter's own.
 
 mod changes;
 mod control;
@@ -13,6 +14,8 @@ mod reconcile;
 mod rule_set;
 mod rule_source;
 mod schema;
+mod snapshot;
+mod switch;
 
 pub use changes::Changes;
 pub use control::{
@@ -31,3 +34,5 @@ pub use rule_source::{Document, RuleSource, SourceError};
 pub use schema::{
     About, Problem, SchemaStore, ScriptStep, Statement, StatementError, StepRun, Timeouts,
 };
+pub use snapshot::SnapshotStore;
+pub use switch::{FlagOff, ReadFlagSwitch, SwitchedOff};

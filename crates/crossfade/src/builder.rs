@@ -8,6 +8,7 @@ use crossfade_sql::{AnyPool, Database};
 use crossfade_store::{ReadFlag, StoreError};
 
 use crate::Crossfade;
+use crate::flag_switch::DatabaseFlags;
 
 /// Builds a [`Crossfade`].
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub struct Builder {
     database: Source,
     flags: Option<Arc<dyn ReadFlag>>,
     options: Options,
+    auto_rollback: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl Crossfade {
 
 impl Builder {
     fn of(database: Source) -> Self {
-        Self { database, flags: None, options: Options::default() }
+        Self { database, flags: None, options: Options::default(), auto_rollback: false }
     }
 
     /// Where the read flag comes from. Default: the rule set in the database, as `crossfade flag`
@@ -64,6 +66,16 @@ impl Builder {
     /// Options of the request path.
     pub fn options(self, options: Options) -> Self {
         Self { options, ..self }
+    }
+
+    /// An opening breaker also turns the read flag off for everybody, in the rule set in the
+    /// database, as this instance, with its reason in the audit trail. Default: it keeps the reads
+    /// of its own process on Legacy, and nothing else.
+    ///
+    /// Where [`flags`](Self::flags) named a system that the rule set in the database has no part in,
+    /// give [`Options::auto_rollback`] a switch of that system's instead.
+    pub fn auto_rollback(self) -> Self {
+        Self { auto_rollback: true, ..self }
     }
 
     /// Connects, loads the state of every migration and begins to follow it.
@@ -83,7 +95,11 @@ impl Builder {
                 (Arc::new(flags.clone()) as Arc<dyn ReadFlag>, Some(flags))
             }
         };
-        let instance = Instance::start(database.clone(), read_flag, self.options).await?;
+        let options = match self.auto_rollback {
+            true => self.options.auto_rollback(Arc::new(DatabaseFlags(database.clone()))),
+            false => self.options,
+        };
+        let instance = Instance::start(database.clone(), read_flag, options).await?;
         Ok(Crossfade { database, instance, flags })
     }
 }

@@ -37,14 +37,18 @@
 //! ```
 
 mod builder;
+mod flag_switch;
 mod handle;
 mod opaque;
 
 pub use builder::{BuildError, Builder};
 pub use crossfade_core::{
-    Backoff, Key, MigrationName, MigrationState, NameError, Side, Stage, ToKey,
+    Backoff, BreakerCounts, BreakerOptions, BreakerState, BreakerTrip, Comparison, FieldDifference,
+    FlagKey, Key, MigrationName, MigrationState, NameError, Side, Stage, ToKey, by_equality,
 };
-pub use crossfade_dual::{Options, ReadError, ShadowStats, WriteError};
+pub use crossfade_dual::{
+    BreakerStatus, Fields, Mismatch, Options, ReadError, ShadowStats, WriteError,
+};
 pub use crossfade_flags::{self as flags, Context, Flags};
 pub use crossfade_macros::repository;
 #[cfg(feature = "mysql")]
@@ -52,6 +56,8 @@ pub use crossfade_sql::MySqlConn;
 #[cfg(feature = "postgres")]
 pub use crossfade_sql::PgConn;
 pub use crossfade_sql::{AnyPool, Conn, Database, Db, Engine, WrongEngine};
-pub use crossfade_store::{FlagAnswer, ReadFlag, StoreError, StoreErrorKind};
+pub use crossfade_store::{
+    FlagAnswer, FlagOff, ReadFlag, ReadFlagSwitch, StoreError, StoreErrorKind, SwitchedOff,
+};
 pub use handle::{Crossfade, InTransaction, Migration, Tx, UnknownMigration};
 pub use opaque::Opaque;
