@@ -5,8 +5,10 @@
 mod backfill_kill;
 mod backfill_race;
 mod bad_input;
+mod breaker;
 mod cancel;
 mod command_line;
+mod compared;
 mod contract;
 mod demo;
 mod fence;
