@@ -1,3 +1,5 @@
+//! Stories of breakers, as tables, and what holds in every story.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
