@@ -13,6 +13,7 @@ mod key;
 mod lock_id;
 mod name;
 mod plan;
+mod replica;
 mod run;
 mod stage;
 mod state;
@@ -31,6 +32,7 @@ pub use key::{Key, ToKey};
 pub use lock_id::{epoch_lock_id, key_lock_id, script_lock_id};
 pub use name::{FlagKey, Identifier, MigrationName, NameError, TableName};
 pub use plan::{NewWrite, ReadFacts, ReadPlan, WritePlan, answer_counts, read_plan, write_plan};
+pub use replica::{LogPosition, PrimaryLog, ReplicaFacts, ReplicaRefusal, replica_refusal};
 pub use run::{
     BatchFacts, BatchPermit, Opening, OpeningFacts, after_segments, batch_permit, opening,
 };

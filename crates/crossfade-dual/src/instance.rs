@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crossfade_core::{Epoch, MigrationName, MigrationState};
 use crossfade_store::{
-    ControlStore, FencedStore, Heartbeat, ReadFlag, SnapshotStore, StoreError, StoreErrorKind,
+    ControlStore, FencedStore, Heartbeat, ReadFlag, ReplicaStore, SnapshotStore, StoreError,
+    StoreErrorKind,
 };
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -14,15 +15,17 @@ use tokio::time::Instant;
 
 use crate::breaker::Guard;
 use crate::options::Omission;
+use crate::replica::{self, Follower};
 use crate::rollback::{self, Opened};
+use crate::routes::Routes;
 use crate::shadow::Shadows;
 use crate::shared::{Gap, Shared};
 use crate::{Migration, Options, clock, follow};
 
 /// What the request path asks of an adapter.
-pub trait RequestStore: SnapshotStore + FencedStore + ControlStore {}
+pub trait RequestStore: SnapshotStore + FencedStore + ControlStore + ReplicaStore {}
 
-impl<S: SnapshotStore + FencedStore + ControlStore> RequestStore for S {}
+impl<S: SnapshotStore + FencedStore + ControlStore + ReplicaStore> RequestStore for S {}
 
 /// A running process: follows the control tables, holds the lease, hands out handles. Its
 /// background tasks end when the last handle and the instance itself are dropped.
@@ -65,6 +68,7 @@ pub(crate) struct Core<S> {
     pub(crate) options: Options,
     /// Where breakers tell that they opened, if anybody is to be told.
     opened: Option<mpsc::Sender<Opened>>,
+    pub(crate) followers: Vec<Arc<Follower>>,
     migrations: RwLock<HashMap<MigrationName, Arc<Shared>>>,
     /// Orders look-ups, so that an older answer never replaces a newer one.
     looking: Mutex<()>,
@@ -88,8 +92,10 @@ impl<S: RequestStore> Instance<S> {
         let id = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
         let switch = options.auto_rollback.clone();
         let (opened, openings) = mpsc::channel(rollback::WAITING);
+        let replicas = store.replicas().into_iter();
         let core = Arc::new(Core {
             id,
+            followers: replicas.map(|replica| Arc::new(Follower::new(replica))).collect(),
             store,
             flags,
             options,
@@ -107,6 +113,9 @@ impl<S: RequestStore> Instance<S> {
         if let Some(switch) = switch {
             tasks.push(tokio::spawn(rollback::follow(Arc::clone(&core), switch, openings)));
         }
+        tasks.extend(core.followers.iter().map(|follower| {
+            tokio::spawn(replica::measure(Arc::clone(&core), Arc::clone(follower)))
+        }));
         Ok(Self { core, tasks: Arc::new(Tasks(tasks)) })
     }
 
@@ -154,6 +163,11 @@ impl<S: RequestStore> Instance<S> {
 impl<S: RequestStore> Core<S> {
     fn all(&self) -> HashMap<MigrationName, Arc<Shared>> {
         self.migrations.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether reads of any migration may use replicas.
+    pub(crate) fn replicas_in_use(&self) -> bool {
+        self.all().values().any(|shared| shared.routes.allowed())
     }
 
     fn shared(&self, name: &MigrationName) -> Option<Arc<Shared>> {
@@ -235,7 +249,9 @@ impl<S: RequestStore> Core<S> {
         }
         let name = state.definition.name.clone();
         let breaker = Guard::new(&self.options, name.clone(), self.opened.clone());
-        let shared = Arc::new(Shared::new(state, Shadows::new(&self.options), breaker));
+        let routes = Routes::new(&self.options, self.followers.len());
+        let shadows = Shadows::new(&self.options);
+        let shared = Arc::new(Shared::new(state, shadows, breaker, routes));
         self.migrations.write().unwrap_or_else(PoisonError::into_inner).insert(name, shared);
         true
     }

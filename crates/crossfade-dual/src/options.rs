@@ -6,6 +6,8 @@ use std::time::Duration;
 use crossfade_core::{Backoff, BreakerOptions};
 use crossfade_store::ReadFlagSwitch;
 
+use crate::ReplicaReads;
+
 /// Something that an instance does for the protocol's sake.
 ///
 /// Only the feature `mutants`, which this project's own tests ask for, can have it omitted.
@@ -35,6 +37,8 @@ pub struct Options {
     pub(crate) mismatches_kept: usize,
     pub(crate) breaker: Option<BreakerOptions>,
     pub(crate) auto_rollback: Option<Arc<dyn ReadFlagSwitch>>,
+    pub(crate) replica_reads: ReplicaReads,
+    pub(crate) replicas_allowed: bool,
     #[cfg(feature = "mutants")]
     pub(crate) omission: Option<Omission>,
 }
@@ -52,6 +56,8 @@ impl Default for Options {
             mismatches_kept: 64,
             breaker: Some(BreakerOptions::default()),
             auto_rollback: None,
+            replica_reads: ReplicaReads::default(),
+            replicas_allowed: false,
             #[cfg(feature = "mutants")]
             omission: None,
         }
@@ -98,6 +104,13 @@ impl Options {
     #[must_use]
     pub fn shadow_in_flight(self, count: usize) -> Self {
         Self { shadow_in_flight: count, ..self }
+    }
+
+    /// Lets reads use the replicas that the database was given. Default: they do not, until
+    /// `allow_replicas` on a migration's handle.
+    #[must_use]
+    pub fn replica_reads(self, reads: ReplicaReads) -> Self {
+        Self { replica_reads: reads, replicas_allowed: true, ..self }
     }
 
     /// An instance that omits something; for the tests that show what it is for.

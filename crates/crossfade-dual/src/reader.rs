@@ -97,7 +97,7 @@ impl<S: RequestStore> Migration<S> {
                 let snapshot = self.shared.snapshot();
                 let plan = self.plan(&snapshot, user, comparing == Comparing::Sampled).await;
                 let routed = self.past_breaker(&snapshot, plan, comparing);
-                let answer = self.answer(&snapshot, &routed, legacy, new).await;
+                let answer = self.answer_routed(&snapshot, &routed, user, legacy, new).await;
                 let counts = answer_counts(lease, self.shared.lease());
                 if counts || !self.core.options.keeps(Omission::LeaseCheck) {
                     let again = lost < LOST_TRIES && begun.elapsed() < LOST_WITHIN;
@@ -176,7 +176,7 @@ impl<S: RequestStore> Migration<S> {
         Routed { plan: past_breaker(plan, admission), stage, probe }
     }
 
-    async fn answer<T, E, LF, NF>(
+    pub(crate) async fn answer<T, E, LF, NF>(
         &self,
         snapshot: &Snapshot,
         Routed { plan, stage, probe }: &Routed,
@@ -228,7 +228,7 @@ impl<S: RequestStore> Migration<S> {
     }
 
     /// A side's read for a caller, counted and in a span of its own.
-    async fn read_side<T, E>(
+    pub(crate) async fn read_side<T, E>(
         &self,
         snapshot: &Snapshot,
         side: Side,

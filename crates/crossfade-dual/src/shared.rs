@@ -9,6 +9,7 @@ use crossfade_core::{Epoch, MigrationState};
 use crate::breaker::Guard;
 use crate::clock;
 use crate::meter::Meter;
+use crate::routes::Routes;
 use crate::seldom::Seldom;
 use crate::shadow::Shadows;
 
@@ -46,10 +47,16 @@ pub(crate) struct Shared {
     pub(crate) shadows: Shadows,
     pub(crate) meter: Meter,
     pub(crate) breaker: Arc<Guard>,
+    pub(crate) routes: Routes,
 }
 
 impl Shared {
-    pub(crate) fn new(state: MigrationState, shadows: Shadows, breaker: Guard) -> Self {
+    pub(crate) fn new(
+        state: MigrationState,
+        shadows: Shadows,
+        breaker: Guard,
+        routes: Routes,
+    ) -> Self {
         let meter = Meter::new(&state.definition.name);
         meter.state(&state);
         Self {
@@ -65,6 +72,7 @@ impl Shared {
             shadows,
             meter,
             breaker: Arc::new(breaker),
+            routes,
         }
     }
 
@@ -81,6 +89,7 @@ impl Shared {
         let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
         earlier.push((current.epoch, Arc::downgrade(&current)));
         self.meter.state(&state);
+        self.routes.loaded();
         self.state.store(Arc::new(state));
         true
     }
@@ -179,7 +188,8 @@ mod tests {
     fn shared() -> Shared {
         let options = Options::default();
         let breaker = Guard::new(&options, state(3).definition.name, None);
-        Shared::new(state(3), Shadows::new(&options), breaker)
+        let routes = Routes::new(&options, 0);
+        Shared::new(state(3), Shadows::new(&options), breaker, routes)
     }
 
     #[test]

@@ -131,6 +131,7 @@ impl<S: RequestStore> Migration<S> {
         work: &'w dyn Work<'w, S::Tx, T, E>,
     ) -> Result<T, WriteError<E>> {
         self.check_key(&key)?;
+        let _pin = self.shared.routes.write(&key.text());
         let mut refusal: Option<String> = None;
         let mut tries = 0;
         loop {

@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 
 use crate::changes::Watcher;
 use crate::error::{Doing, unknown_engine};
+use crate::replica::ReplicaPool;
 use crate::shape::Shape;
 use crate::snapshot;
 
@@ -110,6 +111,7 @@ impl Pool {
 #[derive(Clone)]
 pub struct Database {
     pub(crate) inner: Arc<Inner>,
+    pub(crate) replicas: Arc<[Arc<ReplicaPool>]>,
     #[cfg(feature = "mutants")]
     pub(crate) without: u32,
 }
@@ -145,7 +147,44 @@ impl fmt::Debug for Database {
 
 /// Pools that a [`Database`] can be made of.
 #[derive(Clone, Debug)]
-pub struct AnyPool(Pool);
+pub struct AnyPool(pub(crate) Pool);
+
+impl Pool {
+    pub(crate) fn engine(&self) -> Engine {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql(_) => Engine::Mysql,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Engine::Postgres,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// Where it leads, without user name and password.
+    pub(crate) fn address(&self) -> String {
+        #[cfg(any(feature = "mysql", feature = "postgres"))]
+        let on_server = |host: &str, port: u16, database: Option<&str>| {
+            format!("{}://{host}:{port}/{}", self.engine(), database.unwrap_or_default())
+        };
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql(pool) => {
+                let options = pool.connect_options();
+                on_server(options.get_host(), options.get_port(), options.get_database())
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => {
+                let options = pool.connect_options();
+                on_server(options.get_host(), options.get_port(), options.get_database())
+            }
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => {
+                format!("sqlite://{}", pool.connect_options().get_filename().display())
+            }
+        }
+    }
+}
 
 #[cfg(feature = "mysql")]
 impl From<MySqlPool> for AnyPool {
@@ -259,7 +298,7 @@ impl Database {
     /// or too old, and for a MariaDB pool whose URL names no database.
     pub async fn open(pool: impl Into<AnyPool>) -> Result<Self, StoreError> {
         let AnyPool(pool) = pool.into();
-        let (namespace, display) = match &pool {
+        let namespace = match &pool {
             #[cfg(feature = "mysql")]
             Pool::Mysql(pool) => {
                 let found: (String, Option<String>) =
@@ -267,11 +306,7 @@ impl Database {
                         .fetch_one(pool)
                         .await
                         .doing("failed to reach MariaDB")?;
-                let schema = crate::mariadb::accepted(&found.0, found.1)?;
-                let options = pool.connect_options();
-                let display =
-                    format!("mysql://{}:{}/{schema}", options.get_host(), options.get_port());
-                (schema, display)
+                crate::mariadb::accepted(&found.0, found.1)?
             }
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => {
@@ -279,26 +314,18 @@ impl Database {
                     .fetch_one(pool)
                     .await
                     .doing("failed to reach PostgreSQL")?;
-                let options = pool.connect_options();
-                let display = format!(
-                    "postgres://{}:{}/{}",
-                    options.get_host(),
-                    options.get_port(),
-                    options.get_database().unwrap_or_default()
-                );
-                (schema.unwrap_or_default(), display)
+                schema.unwrap_or_default()
             }
             #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => {
-                let file = pool.connect_options().get_filename().display().to_string();
-                ("main".to_owned(), format!("sqlite://{file}"))
-            }
+            Pool::Sqlite(_) => "main".to_owned(),
         };
+        let display = pool.address();
         let watcher = Watcher::new(&pool);
         let snapshots = snapshot::places(pool.most_connections());
         Ok(Self {
             #[cfg(feature = "mutants")]
             without: 0,
+            replicas: Arc::default(),
             inner: Arc::new(Inner {
                 pool,
                 namespace,
@@ -317,14 +344,7 @@ impl Database {
     /// Its engine.
     #[must_use]
     pub fn engine(&self) -> Engine {
-        match &self.inner.pool {
-            #[cfg(feature = "mysql")]
-            Pool::Mysql(_) => Engine::Mysql,
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(_) => Engine::Postgres,
-            #[cfg(feature = "sqlite")]
-            Pool::Sqlite(_) => Engine::Sqlite,
-        }
+        self.inner.pool.engine()
     }
 
     /// Where it is, without user name and password.

@@ -53,12 +53,14 @@ enum Held {
 }
 
 impl Db {
-    /// A connection: the shared transaction's where there is one, else one of the pool's, outside
-    /// any transaction.
+    /// A connection: the shared transaction's where there is one; outside any transaction one to
+    /// the replica that a read of Crossfade's was routed to, in that read's own task, else one of
+    /// the pool's.
     ///
     /// # Errors
     ///
-    /// Kind `Unavailable` when the pool has none to give.
+    /// Kind `Unavailable` when the pool has none to give, or the replica none within 250 ms, upon
+    /// which the read goes on to the primary.
     ///
     /// # Cancel safety
     ///
@@ -66,8 +68,11 @@ impl Db {
     pub async fn conn(&self) -> Result<Conn, StoreError> {
         Ok(Conn(match &self.0 {
             Source::Pool(database) => {
-                let session: Session =
-                    database.untested_session().await.doing("failed to get a connection")?;
+                let session: Session = match database.routed_replica() {
+                    Some(replica) => replica.session().await,
+                    None => database.untested_session().await,
+                }
+                .doing("failed to get a connection")?;
                 Held::Pooled(Tx { session })
             }
             Source::Lent(tx) => Held::Lent(Arc::clone(tx).lock_owned().await),

@@ -17,6 +17,7 @@ mod install;
 mod mariadb;
 mod mechanism;
 mod reconcile;
+mod replica;
 mod rule_sets;
 mod schema;
 mod session;

@@ -222,7 +222,7 @@ impl Database {
 }
 
 impl Session {
-    async fn acquire(pool: &Pool) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn acquire(pool: &Pool) -> Result<Self, sqlx::Error> {
         let pooled = match pool {
             #[cfg(feature = "mysql")]
             Pool::Mysql(pool) => Pooled::Mysql(pool.acquire().await?),

@@ -11,6 +11,7 @@ mod fenced;
 mod lend;
 mod read_flag;
 mod reconcile;
+mod replica;
 mod rule_set;
 mod rule_source;
 mod schema;
@@ -28,6 +29,9 @@ pub use lend::{Lent, Loan};
 pub use read_flag::{FlagAnswer, ReadFlag};
 pub use reconcile::{
     Batch, BatchRequest, Chunk, ReconcileStore, Run, RunProgress, Segment, Verification,
+};
+pub use replica::{
+    PrimaryStanding, Replica, ReplicaStanding, ReplicaStore, Route, current_route, routed,
 };
 pub use rule_set::{NewRuleSet, RuleSetStore, StoredRuleSet};
 pub use rule_source::{Document, RuleSource, SourceError};

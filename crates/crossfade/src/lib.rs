@@ -44,10 +44,12 @@ mod opaque;
 pub use builder::{BuildError, Builder};
 pub use crossfade_core::{
     Backoff, BreakerCounts, BreakerOptions, BreakerState, BreakerTrip, Comparison, FieldDifference,
-    FlagKey, Key, MigrationName, MigrationState, NameError, Side, Stage, ToKey, by_equality,
+    FlagKey, Key, MigrationName, MigrationState, NameError, ReplicaRefusal, Side, Stage, ToKey,
+    by_equality,
 };
 pub use crossfade_dual::{
-    BreakerStatus, Fields, Mismatch, Options, ReadError, ShadowStats, WriteError,
+    BreakerStatus, Fields, Mismatch, Options, ReadError, ReplicaReads, ReplicaStatus, RouteStats,
+    ShadowStats, WriteError, on_primary,
 };
 pub use crossfade_flags::{self as flags, Context, Flags};
 pub use crossfade_macros::repository;

@@ -37,8 +37,10 @@ Verbs:
                            MariaDB; ARGS go to `cargo test` and narrow down by name (the
                            documentation tests, which run last, get none)
   postgres [-- CMD..]      run CMD with CROSSFADE_TEST_POSTGRES_URL pointing at a throw-away
-                           PostgreSQL; without CMD print its address and wait for Ctrl-C
-  mariadb [-- CMD..]       the same with CROSSFADE_TEST_MYSQL_URL and a throw-away MariaDB
+                           PostgreSQL, and CROSSFADE_TEST_POSTGRES_REPLICA_URL at its hot
+                           standby; without CMD print the addresses and wait for Ctrl-C
+  mariadb [-- CMD..]       the same with CROSSFADE_TEST_MYSQL_URL, a throw-away MariaDB,
+                           CROSSFADE_TEST_MYSQL_REPLICA_URL and its replica
   model [--deep]           explore the model of the protocol and print states, depth and time;
                            `--deep` goes on to a hundred million states, in release
   fuzz [--seconds N] [TARGET..]
@@ -59,8 +61,8 @@ Examples:
   cargo xtask ci
 
 Environment:
-  CROSSFADE_PG_BIN         folder that holds initdb, postgres and pg_isready;
-                           default: looked for in PATH and in the usual places
+  CROSSFADE_PG_BIN         folder that holds initdb, postgres, pg_isready and
+                           pg_basebackup; default: looked for in PATH and in the usual places
   CROSSFADE_PG_FSYNC       `on` makes commits durable, as in production, for figures that mean
                            something; default: off, which tests are faster with
   CROSSFADE_MARIADB_BIN    folder that holds mariadb-install-db and mariadbd; default: looked for

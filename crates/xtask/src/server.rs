@@ -36,28 +36,42 @@ const PORT_ATTEMPTS: u32 = 5;
 #[derive(Debug)]
 struct Server {
     kind: &'static Kind,
+    port: u16,
     url: String,
     keeper: Keeper,
 }
 
 impl Server {
-    /// Starts a server and returns when it answers; at most 60 seconds later.
+    /// Starts a server, and then the replica that its kind has.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`], for either.
+    fn start_all(kind: &'static Kind) -> Result<Vec<Self>> {
+        let mut servers = vec![Self::start(kind, None)?];
+        if let Some(replica) = kind.replica {
+            servers.push(Self::start(replica, Some(servers[0].port))?);
+        }
+        Ok(servers)
+    }
+
+    /// Starts a server, which follows the one on port `primary` where there is one, and returns
+    /// when it answers; at most 60 seconds later.
     ///
     /// # Errors
     /// The server is not installed, or does not start; the error carries the end of its log.
-    fn start(kind: &'static Kind) -> Result<Self> {
+    fn start(kind: &'static Kind, primary: Option<u16>) -> Result<Self> {
         let binaries = Binaries::find(kind)?.context(kind.missing)?;
         let account = Account::choose(kind)?;
 
         let mut attempt = 1;
         loop {
             let port = free_port()?;
-            let mut keeper = Keeper::start(kind, &binaries, &account, port)?;
+            let mut keeper = Keeper::start(kind, &binaries, &account, port, primary)?;
             match wait_until_ready(kind, &binaries, &mut keeper, port) {
                 Ok(()) => {
                     let (user, database) = kind.address;
                     let url = format!("{user}@127.0.0.1:{port}/{database}");
-                    return Ok(Self { kind, url, keeper });
+                    return Ok(Self { kind, port, url, keeper });
                 }
                 Err(_) if attempt < PORT_ATTEMPTS && keeper.log_tail().contains(kind.lost_port) => {
                     attempt += 1;
@@ -87,8 +101,8 @@ impl Server {
 pub(crate) struct Servers(Vec<Server>);
 
 impl Servers {
-    /// Starts one of each kind, at the same time. What is missing is installed before, one after the
-    /// other.
+    /// Starts one of each kind, at the same time, each with its replica. What is missing is
+    /// installed before, one after the other.
     ///
     /// # Errors
     /// Those of [`Server::start`]; the servers that did start are gone again.
@@ -98,15 +112,16 @@ impl Servers {
                 install::distribution(kind)?;
             }
         }
-        let started: Vec<Result<Server>> = thread::scope(|scope| {
+        let started: Vec<Result<Vec<Server>>> = thread::scope(|scope| {
             let starting: Vec<_> =
-                kinds.iter().map(|kind| scope.spawn(|| Server::start(kind))).collect();
+                kinds.iter().map(|kind| scope.spawn(|| Server::start_all(kind))).collect();
             starting
                 .into_iter()
                 .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("the start panicked"))))
                 .collect()
         });
-        Ok(Self(started.into_iter().collect::<Result<_>>()?))
+        let started = started.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(Self(started.into_iter().flatten().collect()))
     }
 
     /// For each server the environment variable for its address, and the address.

@@ -40,6 +40,7 @@ impl Keeper {
         binaries: &Binaries,
         account: &Account,
         port: u16,
+        primary: Option<u16>,
     ) -> Result<Self> {
         let log = tempfile::tempfile().context("create the server's log")?;
         let handle = || log.try_clone().context("share the server's log");
@@ -52,6 +53,7 @@ impl Keeper {
             .args([folder.path(), installer, program])
             .arg(port.to_string())
             .args(account.prefix())
+            .env("primary", primary.map_or_else(String::new, |port| port.to_string()))
             .current_dir(folder.path())
             // Messages in English, whatever the user speaks: `lost_port` reads them.
             .env("LC_ALL", "C")

@@ -2,6 +2,7 @@
 # `prepare` and `serve` stand in front of this text, with the variables `pid_file` and `signal`.
 # Arguments: the private folder, the program that prepares a data folder, the one that serves it, the
 # port, and then the words that run a command under the server's account (none: as it is).
+# The variable `primary` is the port of the server that this one follows, if it is a replica.
 # Input: lines with the process id of a command that must not outlive the input, or `none`.
 folder=$1 installer=$2 program=$3 port=$4
 shift 4

@@ -47,15 +47,19 @@ pub(crate) struct Kind {
     pub(super) lost_port: &'static str,
     /// User, in front of the host, and database, behind the port, in the server's address.
     pub(super) address: (&'static str, &'static str),
+    /// The kind of server that follows this one, beside which it is started.
+    pub(super) replica: Option<&'static Kind>,
 }
 
-/// PostgreSQL, whose superuser `crossfade` needs no password.
-pub(crate) const POSTGRES: Kind = Kind {
+/// PostgreSQL, whose superuser `crossfade` needs no password, with a standby.
+pub(crate) const POSTGRES: Kind = Kind { replica: Some(&POSTGRES_REPLICA), ..POSTGRES_ALONE };
+
+const POSTGRES_ALONE: Kind = Kind {
     name: "PostgreSQL",
     url_variable: "CROSSFADE_TEST_POSTGRES_URL",
     folder_variable: "CROSSFADE_PG_BIN",
     // The client packages install some of them.
-    programs: &["initdb", "postgres", "pg_isready"],
+    programs: &["initdb", "postgres", "pg_isready", "pg_basebackup"],
     together: true,
     // Debian, Red Hat, Homebrew on ARM and on Intel.
     places: &[
@@ -69,7 +73,7 @@ pub(crate) const POSTGRES: Kind = Kind {
     folder_prefix: "crossfade-pg-",
     packages: &[&["postgresql"]],
     missing: "\
-PostgreSQL's server programs (initdb, postgres, pg_isready) were not found; install them:
+PostgreSQL's programs (initdb, postgres, pg_isready, pg_basebackup) were not found; install them:
   Debian, Ubuntu   apt-get install postgresql
   Fedora, RHEL     dnf install postgresql-server
   Alpine           apk add postgresql
@@ -79,10 +83,24 @@ or set CROSSFADE_PG_BIN to the folder that holds them",
     answers: postgres_answers,
     lost_port: "could not bind IPv4 address",
     address: ("postgres://crossfade", "postgres"),
+    replica: None,
 };
 
-/// MariaDB, whose user `root` needs no password.
-pub(crate) const MARIADB: Kind = Kind {
+/// A hot standby of that PostgreSQL, by streaming replication.
+const POSTGRES_REPLICA: Kind = Kind {
+    name: "PostgreSQL's standby",
+    url_variable: "CROSSFADE_TEST_POSTGRES_REPLICA_URL",
+    // The same, so that both come from one folder.
+    programs: &["pg_basebackup", "postgres", "pg_isready", "initdb"],
+    folder_prefix: "crossfade-pg-standby-",
+    script: concat!(include_str!("postgres.sh"), include_str!("postgres_replica.sh")),
+    ..POSTGRES_ALONE
+};
+
+/// MariaDB, whose user `root` needs no password, with a replica.
+pub(crate) const MARIADB: Kind = Kind { replica: Some(&MARIADB_REPLICA), ..MARIADB_ALONE };
+
+const MARIADB_ALONE: Kind = Kind {
     name: "MariaDB",
     url_variable: "CROSSFADE_TEST_MYSQL_URL",
     folder_variable: "CROSSFADE_MARIADB_BIN",
@@ -112,6 +130,16 @@ or set CROSSFADE_MARIADB_BIN to the folder that holds them",
     answers: mariadb_answers,
     lost_port: "Can't start server: Bind on TCP/IP port",
     address: ("mysql://root", "mysql"),
+    replica: None,
+};
+
+/// A read-only replica of that MariaDB, by its binary log.
+const MARIADB_REPLICA: Kind = Kind {
+    name: "MariaDB's replica",
+    url_variable: "CROSSFADE_TEST_MYSQL_REPLICA_URL",
+    folder_prefix: "crossfade-maria-replica-",
+    script: concat!(include_str!("mariadb.sh"), include_str!("mariadb_replica.sh")),
+    ..MARIADB_ALONE
 };
 
 /// The status in the private folder tells this server from a stranger on the same port.
@@ -125,10 +153,12 @@ fn postgres_answers(binaries: &Binaries, data: &Path, port: u16) -> Result<bool>
     Ok(probe.status().context("run pg_isready")?.success())
 }
 
-/// Whether the postmaster of this data folder accepts connections: line 8 of `postmaster.pid`.
+/// Whether the postmaster of this data folder accepts connections, if only for reading: line 8 of
+/// `postmaster.pid`.
 pub(super) fn says_ready(data: &Path) -> bool {
+    let accepts = |status: &str| matches!(status.trim(), "ready" | "standby");
     fs::read_to_string(data.join("postmaster.pid"))
-        .is_ok_and(|text| text.lines().nth(7).is_some_and(|status| status.trim() == "ready"))
+        .is_ok_and(|text| text.lines().nth(7).is_some_and(accepts))
 }
 
 /// MariaDB writes the file once it has its port, and greets whoever connects.

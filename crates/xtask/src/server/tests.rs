@@ -66,7 +66,9 @@ fn named_folder_goes_before_everything_and_is_never_replaced() {
 fn only_the_status_line_says_ready() {
     let data = tempfile::tempdir().unwrap();
     assert!(!says_ready(data.path()), "no file yet");
-    for (status, expect) in [("starting", false), ("ready   ", true), ("stopping", false)] {
+    for (status, expect) in
+        [("starting", false), ("ready   ", true), ("standby ", true), ("stopping", false)]
+    {
         let text = format!("1\n/ready\n2\n5432\n/socket\n127.0.0.1\n3 4\n{status}\n");
         fs::write(data.path().join("postmaster.pid"), text).unwrap();
         assert_eq!(says_ready(data.path()), expect, "{status}");
