@@ -27,6 +27,7 @@ mod protocol;
 mod quarantine;
 mod readme;
 mod register;
+mod replicas;
 mod round_trips;
 mod routing;
 mod scripts;

@@ -6,6 +6,7 @@ mod cli;
 mod database;
 mod dropped;
 mod people;
+mod replica;
 mod waiting;
 
 pub(crate) use apart::Apart;
@@ -14,3 +15,4 @@ pub(crate) use cli::{Answer, Project};
 pub(crate) use database::{TestDatabase, engines};
 pub(crate) use dropped::dropped_at_every_point;
 pub(crate) use people::{People, PeopleError, Side};
+pub(crate) use replica::ReplicaServer;
