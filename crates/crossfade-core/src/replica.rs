@@ -102,6 +102,20 @@ impl ReplicaRefusal {
         Self::BehindState,
         Self::Pinned,
     ];
+
+    /// Its name, as in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::PrimaryAsked => "primary_asked",
+            Self::Resting => "resting",
+            Self::Unmeasured => "unmeasured",
+            Self::Lagging => "lagging",
+            Self::BehindState => "behind_state",
+            Self::Pinned => "pinned",
+        }
+    }
 }
 
 /// What is known when a read could use a replica. Moments are milliseconds on the process's clock.

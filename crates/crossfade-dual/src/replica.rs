@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crossfade_core::PrimaryLog;
 use crossfade_store::{Replica, StoreError, StoreErrorKind};
+use metrics::gauge;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::instance::Core;
@@ -71,6 +72,9 @@ impl Follower {
 
     fn found(&self, covered_ms: Option<i64>) {
         self.covered_ms.store(covered_ms.unwrap_or(i64::MIN), Ordering::Release);
+        let behind = self.status().behind.map_or(f64::INFINITY, |behind| behind.as_secs_f64());
+        let name = self.replica.name().to_owned();
+        gauge!("crossfade_replica_behind_seconds", "replica" => name).set(behind);
     }
 }
 

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
-use crossfade_core::{ReadPlan, ReplicaFacts, ReplicaRefusal, Side, replica_refusal};
+use crossfade_core::{
+    MigrationName, Observation, ReplicaFacts, ReplicaRefusal, Side, Stage, replica_refusal,
+};
 use crossfade_store::{Failure, Route, current_route, routed};
+use metrics::{Counter, counter};
 use tokio::time::timeout;
 
 use crate::pins::{Pin, Pins};
+use crate::reader::Routed;
 use crate::replica::{Follower, ReplicaStatus};
 use crate::shared::Snapshot;
 use crate::{Migration, Options, ReadError, RequestStore, clock};
@@ -29,6 +35,36 @@ pub struct RouteStats {
     pub replicas: Vec<ReplicaStatus>,
 }
 
+/// Counted for `Migration::routes`, and for the recorder of metrics.
+struct Count {
+    here: AtomicU64,
+    told: Counter,
+}
+
+impl Count {
+    fn new(migration: &MigrationName, route: &'static str) -> Self {
+        let text = "Reads of a database with replicas, by where they went and why.";
+        let (what, name) = ("crossfade_read_routes_total", migration.as_str().to_owned());
+        let told = counter!(description: text, what, "migration" => name, "route" => route);
+        Self { here: AtomicU64::new(0), told }
+    }
+
+    fn one(&self) {
+        self.here.fetch_add(1, Ordering::Relaxed);
+        self.told.increment(1);
+    }
+
+    fn get(&self) -> u64 {
+        self.here.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
 /// The routes of one migration's reads.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -38,13 +74,13 @@ pub(crate) struct Routes {
     known_ms: AtomicI64,
     /// Which replica is looked at first; they take turns.
     turn: AtomicUsize,
-    on_replica: AtomicU64,
-    failed_over: AtomicU64,
-    refused: [AtomicU64; ReplicaRefusal::ALL.len()],
+    on_replica: Count,
+    failed_over: Count,
+    refused: [Count; ReplicaRefusal::ALL.len()],
 }
 
 impl Routes {
-    pub(crate) fn new(options: &Options, replicas: usize) -> Self {
+    pub(crate) fn new(options: &Options, replicas: usize, migration: &MigrationName) -> Self {
         let pins = match replicas {
             0 => Pins::none(),
             _ => Pins::new(options.replica_reads.margin),
@@ -54,9 +90,9 @@ impl Routes {
             allowed: AtomicBool::new(options.replicas_allowed),
             known_ms: AtomicI64::new(clock::now_ms()),
             turn: AtomicUsize::new(0),
-            on_replica: AtomicU64::new(0),
-            failed_over: AtomicU64::new(0),
-            refused: Default::default(),
+            on_replica: Count::new(migration, "replica"),
+            failed_over: Count::new(migration, "failed_over"),
+            refused: ReplicaRefusal::ALL.map(|refusal| Count::new(migration, refusal.as_str())),
         }
     }
 
@@ -99,10 +135,10 @@ impl<S: RequestStore> Migration<S> {
     pub fn routes(&self) -> RouteStats {
         let routes = &self.shared.routes;
         let refused = ReplicaRefusal::ALL.into_iter().zip(&routes.refused);
-        let refused = refused.map(|(reason, count)| (reason, count.load(Ordering::Relaxed)));
+        let refused = refused.map(|(reason, count)| (reason, count.get()));
         RouteStats {
-            on_replica: routes.on_replica.load(Ordering::Relaxed),
-            failed_over: routes.failed_over.load(Ordering::Relaxed),
+            on_replica: routes.on_replica.get(),
+            failed_over: routes.failed_over.get(),
             refused: refused.filter(|(_, count)| *count > 0).collect(),
             replicas: self.core.followers.iter().map(|follower| follower.status()).collect(),
         }
@@ -112,7 +148,7 @@ impl<S: RequestStore> Migration<S> {
     pub(crate) async fn answer_routed<T, E, LF, NF>(
         &self,
         snapshot: &Snapshot,
-        plan: ReadPlan,
+        routed_by: &Routed,
         user: &str,
         legacy: &impl Fn() -> LF,
         new: &impl Fn() -> NF,
@@ -123,13 +159,20 @@ impl<S: RequestStore> Migration<S> {
         NF: Future<Output = Result<T, E>>,
     {
         let asked = matches!(current_route(), Route::PrimaryAsked);
-        if let Some(follower) = self.follower_for(user, asked) {
+        // What a probe is to find out is how New does on the primary.
+        let follower = match routed_by.probe {
+            None => self.follower_for(user, asked),
+            Some(_) => None,
+        };
+        if let Some(follower) = follower {
+            let plan = routed_by.plan;
+            let begun = Instant::now();
             let reading = async {
                 match plan.answer {
-                    Side::New => new().await,
+                    Side::New => self.read_side(snapshot, Side::New, new()).await,
                     Side::Legacy => {
                         self.shared.note_legacy_read(snapshot.epoch);
-                        legacy().await
+                        self.read_side(snapshot, Side::Legacy, legacy()).await
                     }
                 }
             };
@@ -137,7 +180,13 @@ impl<S: RequestStore> Migration<S> {
             let patience = self.core.options.replica_reads.patience;
             match timeout(patience, routed(route, reading)).await {
                 Ok(Ok(answer)) => {
-                    self.shared.routes.on_replica.fetch_add(1, Ordering::Relaxed);
+                    self.shared.routes.on_replica.one();
+                    if plan.answer == Side::Legacy && routed_by.stage == Stage::Live {
+                        self.shared.breaker.legacy_answered(begun.elapsed());
+                    } else if plan.fallback.is_some() {
+                        let answered = Observation::NewAnswered(begun.elapsed());
+                        self.shared.breaker.observe(None, answered);
+                    }
                     return Ok(answer);
                 }
                 // Whatever it is, the primary's answer counts.
@@ -148,11 +197,11 @@ impl<S: RequestStore> Migration<S> {
                 }
                 Err(_) => follower.rest(),
             }
-            self.shared.routes.failed_over.fetch_add(1, Ordering::Relaxed);
+            self.shared.routes.failed_over.one();
         }
         // A read inside another one's closure does not inherit its replica.
         let route = if asked { Route::PrimaryAsked } else { Route::Primary };
-        routed(route, self.answer(snapshot, plan, legacy, new)).await
+        routed(route, self.answer(snapshot, routed_by, legacy, new)).await
     }
 
     /// The replica that a read of the key may use. The snapshot was loaded before.
@@ -185,7 +234,7 @@ impl<S: RequestStore> Migration<S> {
                 Some(refusal) => closest = closest.max(refusal),
             }
         }
-        routes.refused[closest as usize].fetch_add(1, Ordering::Relaxed);
+        routes.refused[closest as usize].one();
         None
     }
 }

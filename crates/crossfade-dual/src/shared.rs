@@ -188,7 +188,7 @@ mod tests {
     fn shared() -> Shared {
         let options = Options::default();
         let breaker = Guard::new(&options, state(3).definition.name, None);
-        let routes = Routes::new(&options, 0);
+        let routes = Routes::new(&options, 0, &state(3).definition.name);
         Shared::new(state(3), Shadows::new(&options), breaker, routes)
     }
 
