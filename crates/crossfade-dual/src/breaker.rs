@@ -1,5 +1,6 @@
 //! The breaker of one migration, as the tasks of this process share it.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -8,6 +9,7 @@ use crossfade_core::{
     Admission, Breaker, BreakerChange, BreakerCounts, BreakerState, BreakerTrip, MigrationName,
     Observation, Offer, Probe,
 };
+use metrics::{Counter, Gauge, counter, gauge};
 use tokio::sync::mpsc;
 
 use crate::rollback::Opened;
@@ -35,6 +37,19 @@ pub(crate) struct Guard {
     /// `None` where the breaker is switched off. Held for some additions, never across an await.
     breaker: Option<Mutex<Breaker>>,
     opened: Option<mpsc::Sender<Opened>>,
+    told: Told,
+}
+
+/// What the recorder of metrics is told.
+struct Told {
+    state: Gauge,
+    openings: Counter,
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Told").finish_non_exhaustive()
+    }
 }
 
 impl Guard {
@@ -44,7 +59,20 @@ impl Guard {
         opened: Option<mpsc::Sender<Opened>>,
     ) -> Self {
         let breaker = options.breaker.map(|it| Mutex::new(Breaker::new(it, clock::now_ms())));
-        Self { migration, engaged: AtomicBool::new(false), breaker, opened }
+        let name = migration.as_str().to_owned();
+        let told = Told {
+            state: gauge!(
+                description: "The breaker: 0 closed, 1 open, 2 half open.",
+                "crossfade_breaker_state",
+                "migration" => name.clone()
+            ),
+            openings: counter!(
+                description: "How often the breaker opened.",
+                "crossfade_breaker_openings_total",
+                "migration" => name
+            ),
+        };
+        Self { migration, engaged: AtomicBool::new(false), breaker, opened, told }
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, Breaker>> {
@@ -102,8 +130,10 @@ impl Guard {
         let Some(BreakerChange { from, to, why }) = change else { return };
         let (migration, why_text) = (&self.migration, why.map(|why| why.to_string()));
         let why_text = why_text.as_deref().unwrap_or_default();
+        self.told.state.set(f64::from(to as u8));
         match to {
             BreakerState::Open => {
+                self.told.openings.increment(1);
                 tracing::warn!(%migration, %from, why = why_text, "the breaker opened; reads use Legacy");
                 if let (Some(opened), Some(why)) = (&self.opened, why) {
                     // With that many waiting already, this one has been asked for.

@@ -250,7 +250,7 @@ impl<S: RequestStore> Core<S> {
         let name = state.definition.name.clone();
         let breaker = Guard::new(&self.options, name.clone(), self.opened.clone());
         let routes = Routes::new(&self.options, self.followers.len(), &name);
-        let shadows = Shadows::new(&self.options);
+        let shadows = Shadows::new(&self.options, &name);
         let shared = Arc::new(Shared::new(state, shadows, breaker, routes));
         self.migrations.write().unwrap_or_else(PoisonError::into_inner).insert(name, shared);
         true

@@ -24,6 +24,7 @@ mod routes;
 mod seldom;
 mod shadow;
 mod shared;
+mod tally;
 mod work;
 mod writer;
 

@@ -2,23 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crossfade_core::{
     MigrationName, Observation, ReplicaFacts, ReplicaRefusal, Side, Stage, replica_refusal,
 };
 use crossfade_store::{Failure, Route, current_route, routed};
-use metrics::{Counter, counter};
+use metrics::counter;
 use tokio::time::timeout;
 
 use crate::pins::{Pin, Pins};
 use crate::reader::Routed;
 use crate::replica::{Follower, ReplicaStatus};
 use crate::shared::Snapshot;
+use crate::tally::Tally;
 use crate::{Migration, Options, ReadError, RequestStore, clock};
 
 /// Where the reads of a migration went in this process so far.
@@ -35,36 +35,6 @@ pub struct RouteStats {
     pub replicas: Vec<ReplicaStatus>,
 }
 
-/// Counted for `Migration::routes`, and for the recorder of metrics.
-struct Count {
-    here: AtomicU64,
-    told: Counter,
-}
-
-impl Count {
-    fn new(migration: &MigrationName, route: &'static str) -> Self {
-        let text = "Reads of a database with replicas, by where they went and why.";
-        let (what, name) = ("crossfade_read_routes_total", migration.as_str().to_owned());
-        let told = counter!(description: text, what, "migration" => name, "route" => route);
-        Self { here: AtomicU64::new(0), told }
-    }
-
-    fn one(&self) {
-        self.here.fetch_add(1, Ordering::Relaxed);
-        self.told.increment(1);
-    }
-
-    fn get(&self) -> u64 {
-        self.here.load(Ordering::Relaxed)
-    }
-}
-
-impl fmt::Debug for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.get().fmt(f)
-    }
-}
-
 /// The routes of one migration's reads.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -74,9 +44,9 @@ pub(crate) struct Routes {
     known_ms: AtomicI64,
     /// Which replica is looked at first; they take turns.
     turn: AtomicUsize,
-    on_replica: Count,
-    failed_over: Count,
-    refused: [Count; ReplicaRefusal::ALL.len()],
+    on_replica: Tally,
+    failed_over: Tally,
+    refused: [Tally; ReplicaRefusal::ALL.len()],
 }
 
 impl Routes {
@@ -85,14 +55,19 @@ impl Routes {
             0 => Pins::none(),
             _ => Pins::new(options.replica_reads.margin),
         };
+        let count = |route: &'static str| {
+            let text = "Reads of a database with replicas, by where they went and why.";
+            let (what, name) = ("crossfade_read_routes_total", migration.as_str().to_owned());
+            Tally::new(counter!(description: text, what, "migration" => name, "route" => route))
+        };
         Self {
             pins,
             allowed: AtomicBool::new(options.replicas_allowed),
             known_ms: AtomicI64::new(clock::now_ms()),
             turn: AtomicUsize::new(0),
-            on_replica: Count::new(migration, "replica"),
-            failed_over: Count::new(migration, "failed_over"),
-            refused: ReplicaRefusal::ALL.map(|refusal| Count::new(migration, refusal.as_str())),
+            on_replica: count("replica"),
+            failed_over: count("failed_over"),
+            refused: ReplicaRefusal::ALL.map(|refusal| count(refusal.as_str())),
         }
     }
 

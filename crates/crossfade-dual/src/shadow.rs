@@ -2,16 +2,17 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossfade_core::{Comparison, FieldDifference, Key, Observation, Probe};
+use crossfade_core::{Comparison, FieldDifference, Key, MigrationName, Observation, Probe};
+use metrics::counter;
 use tokio::sync::Semaphore;
 
 use crate::Options;
 use crate::breaker::Guard;
 use crate::mismatches::{Mismatch, Mismatches};
 use crate::seldom::Seldom;
+use crate::tally::Tally;
 
 /// What shadow comparisons found so far in this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,12 +34,12 @@ pub struct ShadowStats {
 
 #[derive(Debug)]
 struct Counts {
-    compared: AtomicU64,
-    mismatched: AtomicU64,
-    dropped: AtomicU64,
-    failed: AtomicU64,
-    timed_out: AtomicU64,
-    panicked: AtomicU64,
+    compared: Tally,
+    mismatched: Tally,
+    dropped: Tally,
+    failed: Tally,
+    timed_out: Tally,
+    panicked: Tally,
     warning: Seldom,
     mismatches: Mismatches,
 }
@@ -67,18 +68,22 @@ pub(crate) type Finding = Option<Comparison>;
 const TRIES: u32 = 5;
 
 impl Shadows {
-    pub(crate) fn new(options: &Options) -> Self {
-        let none = || AtomicU64::new(0);
+    pub(crate) fn new(options: &Options, migration: &MigrationName) -> Self {
+        let count = |result: &'static str| {
+            let text = "Shadow comparisons by what became of them.";
+            let (what, name) = ("crossfade_shadow_total", migration.as_str().to_owned());
+            Tally::new(counter!(description: text, what, "migration" => name, "result" => result))
+        };
         Self {
             permits: Arc::new(Semaphore::new(options.shadow_in_flight)),
             timeout: options.shadow_timeout,
             counts: Arc::new(Counts {
-                compared: none(),
-                mismatched: none(),
-                dropped: none(),
-                failed: none(),
-                timed_out: none(),
-                panicked: none(),
+                compared: count("compared"),
+                mismatched: count("mismatched"),
+                dropped: count("dropped"),
+                failed: count("failed"),
+                timed_out: count("timed_out"),
+                panicked: count("panicked"),
                 warning: Seldom::new(),
                 mismatches: Mismatches::new(options.mismatches_kept),
             }),
@@ -88,12 +93,12 @@ impl Shadows {
     pub(crate) fn stats(&self) -> ShadowStats {
         let counts = &self.counts;
         ShadowStats {
-            compared: counts.compared.load(Ordering::Relaxed),
-            mismatched: counts.mismatched.load(Ordering::Relaxed),
-            dropped: counts.dropped.load(Ordering::Relaxed),
-            failed: counts.failed.load(Ordering::Relaxed),
-            timed_out: counts.timed_out.load(Ordering::Relaxed),
-            panicked: counts.panicked.load(Ordering::Relaxed),
+            compared: counts.compared.get(),
+            mismatched: counts.mismatched.get(),
+            dropped: counts.dropped.get(),
+            failed: counts.failed.get(),
+            timed_out: counts.timed_out.get(),
+            panicked: counts.panicked.get(),
         }
     }
 
@@ -109,7 +114,7 @@ impl Shadows {
     ) {
         let counts = Arc::clone(&self.counts);
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            counts.dropped.fetch_add(1, Ordering::Relaxed);
+            counts.dropped.one();
             return;
         };
         let timeout = self.timeout;
@@ -124,7 +129,7 @@ impl Shadows {
                 Ok(Some(Comparison::Impossible(reason))) => counts.failed(&about, &reason),
                 Ok(None) => counts.failed(&about, "a side could not be read"),
                 Err(_) => {
-                    counts.timed_out.fetch_add(1, Ordering::Relaxed);
+                    counts.timed_out.one();
                 }
             }
         });
@@ -133,10 +138,10 @@ impl Shadows {
 
 impl Counts {
     fn ended(&self, About { key, probe, breaker }: About, differ: Option<Vec<FieldDifference>>) {
-        self.compared.fetch_add(1, Ordering::Relaxed);
+        self.compared.one();
         let agreed = differ.is_none();
         if let Some(fields) = differ {
-            self.mismatched.fetch_add(1, Ordering::Relaxed);
+            self.mismatched.one();
             if let Some(times) = self.warning.count() {
                 let names: Vec<&str> = fields.iter().take(8).map(|it| it.field.as_str()).collect();
                 tracing::warn!(%key, fields = ?names, times, "the sides differ");
@@ -149,7 +154,7 @@ impl Counts {
     }
 
     fn failed(&self, About { key, .. }: &About, reason: &str) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.failed.one();
         tracing::debug!(%key, reason, "a comparison came to nothing");
     }
 }
@@ -160,7 +165,7 @@ struct Running<'a>(&'a Counts);
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.panicked.fetch_add(1, Ordering::Relaxed);
+            self.0.panicked.one();
         }
     }
 }

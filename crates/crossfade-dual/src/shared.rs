@@ -187,9 +187,10 @@ mod tests {
 
     fn shared() -> Shared {
         let options = Options::default();
-        let breaker = Guard::new(&options, state(3).definition.name, None);
-        let routes = Routes::new(&options, 0, &state(3).definition.name);
-        Shared::new(state(3), Shadows::new(&options), breaker, routes)
+        let name = state(3).definition.name;
+        let breaker = Guard::new(&options, name.clone(), None);
+        let routes = Routes::new(&options, 0, &name);
+        Shared::new(state(3), Shadows::new(&options, &name), breaker, routes)
     }
 
     #[test]
