@@ -9,6 +9,7 @@ mod breaker;
 mod cancel;
 mod command_line;
 mod compared;
+mod conformance;
 mod contract;
 mod demo;
 mod fence;
