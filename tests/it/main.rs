@@ -32,6 +32,7 @@ mod replicas;
 mod round_trips;
 mod routing;
 mod scripts;
+mod state_machine;
 mod stragglers;
 mod support;
 mod wrapper;

@@ -26,6 +26,7 @@ pub(super) enum Fault {
     KeepsTransaction,
     OtherConnection,
     Remembers,
+    Tags,
     LegacyLosesEmail,
     NeverEnds,
 }
@@ -213,6 +214,10 @@ impl Pair for Friends {
         if side == Side::New && stored.is_ok() {
             self.known.lock().expect("not poisoned").insert(id);
         }
+        if self.fails(side, Fault::Tags) && stored.is_ok() {
+            let tag = "insert into tags (friend_id) values ($1) on conflict (friend_id) do nothing";
+            self.run(&db, tag, &[Bind::Id(id)]).await?;
+        }
         match stored {
             Err(_) if self.fails(side, Fault::SwallowsErrors) => Ok(()),
             stored => stored.map(drop),
@@ -222,6 +227,9 @@ impl Pair for Friends {
     async fn delete(&self, side: Side, db: Db, id: &i64) -> Result<(), FriendError> {
         if self.fails(side, Fault::NoDelete) {
             return Ok(());
+        }
+        if self.fails(side, Fault::Tags) {
+            self.run(&db, "delete from tags where friend_id = $1", &[Bind::Id(*id)]).await?;
         }
         let (table, key) = names(side);
         let sql = format!("delete from {table} where {key} = $1");

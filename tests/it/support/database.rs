@@ -1,10 +1,12 @@
 //! A fresh database per test: dropped on success, kept on failure.
 
 use std::future::Future;
+use std::time::Duration;
 
 use crossfade_sql::{Database, Engine};
 use sqlx::mysql::MySqlPool;
 use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Executor};
 use tempfile::TempDir;
 
@@ -61,6 +63,24 @@ impl TestDatabase {
     /// Opens it with a pool of Crossfade's own making.
     pub(crate) async fn open(&self) -> Database {
         Database::connect(&self.url).await.expect("the test database opens")
+    }
+
+    /// Opens it so that SQLite waits for no disk, for tests that commit very often; whoever waits
+    /// for its writer in vain is told soon.
+    pub(crate) async fn open_unsynced(&self) -> Database {
+        match self.engine {
+            Engine::Sqlite => {
+                let options = self.url.parse::<SqliteConnectOptions>().expect("a URL");
+                let options = options
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Off)
+                    .busy_timeout(Duration::from_millis(200));
+                let pool = SqlitePoolOptions::new().connect_with(options).await.expect("opens");
+                Database::open(pool).await.expect("the test database opens")
+            }
+            Engine::Mysql | Engine::Postgres => self.open().await,
+        }
     }
 
     /// Opens it with a pool of exactly `connections`, which SQLite has no use for.

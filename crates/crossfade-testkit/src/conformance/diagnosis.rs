@@ -30,6 +30,8 @@ pub enum Diagnosis {
     KeepsTransaction,
     /// What was written stays when the transaction is rolled back.
     WritesOutsideTransaction,
+    /// New remembers a write that was rolled back, and leaves the next one out.
+    RemembersUndoneWrites,
     /// New does not bear that Crossfade deletes its rows in `delete_only`.
     BreaksInDeleteOnly,
     /// Legacy does not hold what was written to it.
@@ -42,7 +44,7 @@ pub enum Diagnosis {
 
 impl Diagnosis {
     /// Every one of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NotAnUpsert,
         Self::ForwardsPartialUpdates,
         Self::ForgetsDeletes,
@@ -55,6 +57,7 @@ impl Diagnosis {
         Self::RefusesRows,
         Self::KeepsTransaction,
         Self::WritesOutsideTransaction,
+        Self::RemembersUndoneWrites,
         Self::BreaksInDeleteOnly,
         Self::LegacyDiffers,
         Self::ReadsDiffer,
@@ -120,6 +123,10 @@ impl Diagnosis {
                  pair. Write through the `Db` that the call is handed, not through a pool, and \
                  commit nothing."
             }
+            Self::RemembersUndoneWrites => {
+                "A write may be rolled back after New has answered Ok, and is tried again. What a \
+                 repository keeps in memory must not decide what it writes; ask the database."
+            }
             Self::BreaksInDeleteOnly => {
                 "In `delete_only`, on the way up and back, Crossfade deletes New's row of every key \
                  that is written. New must let the row go (foreign keys: `on delete cascade`), and \
@@ -161,6 +168,7 @@ impl fmt::Display for Diagnosis {
             Self::RefusesRows => "New refuses a row that Legacy accepts",
             Self::KeepsTransaction => "the transaction is kept",
             Self::WritesOutsideTransaction => "a side writes outside the transaction",
+            Self::RemembersUndoneWrites => "New remembers a write that was rolled back",
             Self::BreaksInDeleteOnly => "New does not survive `delete_only`",
             Self::LegacyDiffers => "Legacy does not hold what was written",
             Self::ReadsDiffer => "a wrapped read answers something else",

@@ -23,6 +23,8 @@ pub(super) struct Verdict {
 pub(super) struct Past {
     /// New's row was taken away in `delete_only`, and none has come since.
     pub(super) removed: bool,
+    /// A write of the key was rolled back, and no row has come to New since.
+    pub(super) undone: bool,
     /// New's row came by backfill or repair.
     pub(super) copied: bool,
     /// Legacy's row is one that New refuses, or was made from it.
@@ -225,6 +227,7 @@ impl<P: Pair> Seen<'_, P> {
         let diagnosis = match self.verb {
             _ if waited => Diagnosis::WritesOutsideTransaction,
             _ if self.past.removed => Diagnosis::BreaksInDeleteOnly,
+            _ if self.past.undone => Diagnosis::RemembersUndoneWrites,
             Verb::Put(_) | Verb::Patch(_) if old.new.is_some() => {
                 let by = if self.past.copied { "backfill" } else { "a write before" };
                 let seen = format!("onto a row that came by {by}, {seen}");
@@ -301,6 +304,7 @@ impl<P: Pair> Seen<'_, P> {
             Verb::Delete => Diagnosis::ForgetsDeletes,
             Verb::Patch(_) if each_side => Diagnosis::ForwardsPartialUpdates,
             _ if row.new.is_none() && self.past.removed => Diagnosis::BreaksInDeleteOnly,
+            _ if row.new.is_none() && self.past.undone => Diagnosis::RemembersUndoneWrites,
             _ if row.new.is_none() => Diagnosis::UpdatesOnlyExistingRows,
             _ if row.new == old.new => Diagnosis::NotAnUpsert,
             _ => Diagnosis::StoresAnotherRow,

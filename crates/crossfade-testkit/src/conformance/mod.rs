@@ -173,6 +173,7 @@ impl<'a> Conformance<'a> {
             database: self.database,
             definition,
             pair,
+            may_tick: true,
             patience: self.patience,
             next: before,
             played: 0,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crossfade::{Database, Db, Side, Stage, ToKey};
 use crossfade_core::Definition;
 
-use super::act::{Act, Ending};
+use super::act::{Act, Called, Ending};
 use super::ground::{Ground, View};
 use super::judge::{Past, Seen, Verdict};
 use super::story::{KEYS, Mishap, Step, Verb};
@@ -19,6 +19,8 @@ pub(super) struct Theatre<'a, P: Pair> {
     pub(super) database: &'a Database,
     pub(super) definition: Definition,
     pub(super) pair: &'a P,
+    /// Whether New was not yet given the time to store another row by itself.
+    pub(super) may_tick: bool,
     /// How long a write may take.
     pub(super) patience: Duration,
     /// The number of the next story.
@@ -46,12 +48,14 @@ impl<P: Pair> Theatre<'_, P> {
             view: ground.view().await?,
             ground,
             patience: self.patience,
+            may_tick: self.may_tick,
             past: [Past::default(); KEYS],
         };
         for (index, step) in story.iter().enumerate() {
             self.steps += 1;
             if let Err(verdict) = play.step(*step).await? {
                 let steps = index + 1;
+                self.may_tick &= verdict.diagnosis != Diagnosis::StoresAnotherRow;
                 if !verdict.diagnosis.ends_the_run() {
                     play.ground.leave().await?;
                 }
@@ -67,6 +71,7 @@ impl<P: Pair> Theatre<'_, P> {
 struct Play<'a, P: Pair> {
     ground: Ground<'a, P>,
     patience: Duration,
+    may_tick: bool,
     view: View<P::Value>,
     past: [Past; KEYS],
 }
@@ -85,6 +90,7 @@ impl<P: Pair> Play<'_, P> {
         for (past, (old, row)) in self.past.iter_mut().zip(rows) {
             past.copied |= old.new.is_none() && row.new.is_some();
             past.removed &= row.new.is_none();
+            past.undone &= row.new.is_none();
         }
         Ok(if step == Step::Backfill { self.copied() } else { Ok(()) })
     }
@@ -141,13 +147,13 @@ impl<P: Pair> Play<'_, P> {
             ending: &ending,
         };
         let verdict = seen.judge();
-        self.remember(verb, key, &after);
+        let whole = matches!(ending, Ending::Written)
+            && !calls.iter().any(|(_, called)| *called == Called::Told);
+        self.remember(verb, key, whole, &after);
         self.view = after;
         Ok(match verdict {
-            Err(verdict) if verdict.diagnosis == Diagnosis::StoresAnotherRow => {
-                Err(self.another_each_time(verb, key, verdict).await?)
-            }
-            verdict => verdict,
+            Err(verdict) => Err(self.look_again(verb, key, verdict).await?),
+            Ok(()) => Ok(()),
         })
     }
 
@@ -167,7 +173,7 @@ impl<P: Pair> Play<'_, P> {
         }
     }
 
-    fn remember(&mut self, verb: Verb, key: usize, after: &View<P::Value>) {
+    fn remember(&mut self, verb: Verb, key: usize, whole: bool, after: &View<P::Value>) {
         let (old, row, past) = (&self.view.rows[key], &after.rows[key], &mut self.past[key]);
         if verb == Verb::Read {
             return;
@@ -178,13 +184,14 @@ impl<P: Pair> Play<'_, P> {
         if after.stage == Stage::DeleteOnly && old.new.is_some() && row.new.is_none() {
             past.removed = true;
         }
+        past.undone |= !whole;
         past.removed &= row.new.is_none();
+        past.undone &= row.new.is_none();
         past.copied &= row.new == old.new;
     }
 
-    /// Tells a row of New's own making from one that is always made in the same way, by putting
-    /// the same row until another one is stored.
-    async fn another_each_time(
+    /// Tells apart what looks alike in one act.
+    async fn look_again(
         &self,
         verb: Verb,
         key: usize,
@@ -193,22 +200,48 @@ impl<P: Pair> Play<'_, P> {
         let pair = self.ground.pair;
         let row = match verb {
             Verb::Put(n) => Some(pair.value(n)),
-            _ => self.view.rows[key].legacy.clone(),
+            Verb::Patch(n) => self.view.rows[key].legacy.clone().map(|row| pair.patched(row, n)),
+            _ => None,
         };
-        let (Some(row), first) = (row, &self.view.rows[key].new) else { return Ok(verdict) };
+        let Some(row) = row else { return Ok(verdict) };
+        Ok(match verdict.diagnosis {
+            Diagnosis::StoresAnotherRow if self.may_tick => {
+                self.another_each_time(key, &row, verdict).await?
+            }
+            Diagnosis::NotAnUpsert if self.refused_elsewhere(key, &row).await => {
+                Verdict { diagnosis: Diagnosis::RefusesRows, ..verdict }
+            }
+            _ => verdict,
+        })
+    }
+
+    /// Tells a row of New's own making from one that is always made in the same way, by putting
+    /// the same row until another one is stored.
+    async fn another_each_time(
+        &self,
+        key: usize,
+        row: &P::Value,
+        verdict: Verdict,
+    ) -> Result<Verdict, ConformanceError> {
+        let first = &self.view.rows[key].new;
         let begun = Instant::now();
         while begun.elapsed() < TICK {
             let db = Db::from(self.ground.database);
-            if pair.put(Side::New, db, &self.ground.keys[key], &row).await.is_err() {
-                break;
-            }
+            let put = self.ground.pair.put(Side::New, db, &self.ground.keys[key], row).await;
             let found = self.ground.get(Side::New, key).await?;
-            if found != *first {
-                let seen =
-                    format!("{}, and {found:?} when handed the same once more", verdict.seen);
+            if put.is_err() || found != *first {
+                let seen = format!("{}, and {found:?} when handed it once more", verdict.seen);
                 return Ok(Verdict { diagnosis: Diagnosis::OwnClockOrId, seen });
             }
         }
         Ok(verdict)
+    }
+
+    /// Whether New refuses the row also where it has none of that key.
+    async fn refused_elsewhere(&self, key: usize, row: &P::Value) -> bool {
+        let free = |other: &usize| *other != key && self.view.rows[*other].new.is_none();
+        let Some(other) = (0..KEYS).find(free) else { return false };
+        let db = Db::from(self.ground.database);
+        self.ground.pair.put(Side::New, db, &self.ground.keys[other], row).await.is_err()
     }
 }
