@@ -204,7 +204,7 @@ impl ReferenceStateMachine for Model {
             3 => (KEYS, by).prop_map(|(id, by)| Transition::Read { id, by }),
             1 => (KEYS, any::<bool>()).prop_map(|(id, on)| Transition::Flag { id, on }),
             5 => Just(Transition::Forward),
-            1 => Just(Transition::Back),
+            3 => Just(Transition::Back),
             3 => Just(Transition::Batch),
             1 => KEYS.prop_map(|id| Transition::Repair { id }),
         ]
