@@ -20,7 +20,7 @@ use crate::rollback::{self, Opened};
 use crate::routes::Routes;
 use crate::shadow::Shadows;
 use crate::shared::{Gap, Shared};
-use crate::{Migration, Options, clock, follow};
+use crate::{Migration, Options, Transaction, clock, follow, forget};
 
 /// What the request path asks of an adapter.
 pub trait RequestStore: SnapshotStore + FencedStore + ControlStore + ReplicaStore {}
@@ -109,6 +109,7 @@ impl<S: RequestStore> Instance<S> {
         let mut tasks = vec![
             tokio::spawn(follow::changes(Arc::clone(&core))),
             tokio::spawn(follow::lease(Arc::clone(&core))),
+            tokio::spawn(forget::operations(Arc::clone(&core))),
         ];
         if let Some(switch) = switch {
             tasks.push(tokio::spawn(rollback::follow(Arc::clone(&core), switch, openings)));
@@ -127,6 +128,20 @@ impl<S: RequestStore> Instance<S> {
             self.core.renew.notify_one();
         }
         Some(Migration::new(Arc::clone(&self.core), shared, Arc::clone(&self.tasks)))
+    }
+
+    /// Begins a transaction for [`write_in`](Migration::write_in).
+    ///
+    /// # Errors
+    ///
+    /// Kind `Unavailable` when the pool has no connection to give; on SQLite also while another
+    /// write transaction of this process stays open for too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is held when dropped midway.
+    pub async fn begin(&self) -> Result<Transaction<S>, StoreError> {
+        Transaction::begin(Arc::clone(&self.core)).await
     }
 
     /// The names of the registered migrations, in order.

@@ -33,7 +33,7 @@ struct ReadMeter {
 }
 
 /// How a write ends. A write is `dropped` until it has ended otherwise.
-const RESULTS: [&str; 8] = [
+const RESULTS: [&str; 11] = [
     "dropped",
     "ok",
     "fenced",
@@ -42,6 +42,9 @@ const RESULTS: [&str; 8] = [
     "new_failed",
     "store_failed",
     "transaction_kept",
+    "other_key",
+    "transaction_aborted",
+    "transaction_over",
 ];
 const OK: usize = 1;
 
@@ -53,6 +56,9 @@ fn result_of<E: Error + 'static>(error: &WriteError<E>) -> usize {
         WriteError::New(_) => 5,
         WriteError::Store(_) => 6,
         WriteError::TransactionKept => 7,
+        WriteError::OtherKey => 8,
+        WriteError::Aborted(_) => 9,
+        WriteError::TransactionOver => 10,
     }
 }
 

@@ -31,6 +31,7 @@ pub struct Options {
     pub(crate) lease: Duration,
     pub(crate) tries: Backoff,
     pub(crate) new_lock_timeout: Duration,
+    pub(crate) operation_retention: Duration,
     pub(crate) shadow_sample: f64,
     pub(crate) shadow_in_flight: usize,
     pub(crate) shadow_timeout: Duration,
@@ -50,6 +51,7 @@ impl Default for Options {
             lease: Duration::from_secs(15),
             tries: Backoff::new(Duration::from_millis(10), Duration::from_millis(500), 10),
             new_lock_timeout: Duration::from_secs(2),
+            operation_retention: Duration::from_secs(24 * 60 * 60),
             shadow_sample: 0.01,
             shadow_in_flight: 64,
             shadow_timeout: Duration::from_secs(1),
@@ -92,6 +94,13 @@ impl Options {
     #[must_use]
     pub fn new_lock_timeout(self, timeout: Duration) -> Self {
         Self { new_lock_timeout: timeout, ..self }
+    }
+
+    /// How long an operation id is remembered from its commit on; a write that is repeated later
+    /// is carried out again. Any instance deletes older ids, in small batches. Default: 24 h.
+    #[must_use]
+    pub fn operation_retention(self, retention: Duration) -> Self {
+        Self { operation_retention: retention, ..self }
     }
 
     /// The share of compared reads that also reads the other side, 0.0 to 1.0. Default: 0.01.

@@ -4,35 +4,44 @@ use std::error::Error;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use crossfade_core::{Key, MigrationState, NewWrite, Side, ToKey, write_plan};
 use crossfade_store::{
-    CommitError, EnterError, Entry, Failure, Lent, Loan, StoreError, StoreErrorKind,
+    Admission, CommitError, EnterError, Entry, Failure, Lent, Loan, Operation, StoreError,
+    StoreErrorKind,
 };
-
 use tracing::Instrument;
 
+use crate::once::{Course, Doubt, Once};
 use crate::work::{Modify, Pair, Work};
-use crate::{Migration, RequestStore, WriteError};
+use crate::{Migration, OperationId, RequestStore, WriteError};
 
 /// How many newer epochs one write follows without a pause.
-const MAX_EPOCHS: u32 = 100;
+pub(crate) const MAX_EPOCHS: u32 = 100;
 
 /// Why one try did not succeed.
-enum Stop<E: Error + 'static> {
+pub(crate) enum Stop<E: Error + 'static> {
     /// The epoch is closed; look up the newest and try again.
     Closed,
-    /// The database rolled back; the same may succeed when tried again.
+    /// The database rolled the transaction back; the same may succeed when tried again.
     Transient(WriteError<E>),
+    /// A lock or a statement took too long; the same may succeed when tried again.
+    Waited(WriteError<E>),
+    /// Nobody knows whether the commit has come through; the operation's id will tell.
+    Unknown,
     /// New refused the row where it must not fail the call; write Legacy alone and say why.
     NewRefused(String),
     /// Trying again changes nothing.
     Final(WriteError<E>),
 }
 
+/// A try that did not succeed, with its transaction where that was given back.
+pub(crate) type Stopped<E, Tx> = (Stop<E>, Option<Tx>);
+
 /// Whether New takes part in a try.
 #[derive(Clone, Copy)]
-enum New<'a> {
+pub(crate) enum New<'a> {
     AsPlanned,
     /// Legacy alone, and the key goes into quarantine for this reason.
     Quarantine(&'a str),
@@ -73,7 +82,8 @@ impl<S: RequestStore> Migration<S> {
         N: Fn(Lent<S::Tx>) -> NF + Send + Sync,
         NF: Future<Output = Result<T, E>> + Send,
     {
-        self.metered(key.to_key(), &Pair { legacy, new }).await
+        let done = self.carry_out(key.to_key(), None, &Pair { legacy, new }).await?;
+        Ok(done.applied().expect("only an operation can be found carried out"))
     }
 
     /// Loads the row of `key` on the side that the stage makes the base, changes it once, and
@@ -114,23 +124,31 @@ impl<S: RequestStore> Migration<S> {
             changed: Mutex::new(None),
             error: PhantomData::<fn() -> E>,
         };
-        self.metered(key.to_key(), &work).await
+        let done = self.carry_out(key.to_key(), None, &work).await?;
+        Ok(done.applied().expect("only an operation can be found carried out"))
     }
 
-    async fn metered<'w, T: Send, E: Error + Send + Sync + 'static>(
+    pub(crate) async fn carry_out<'w, T: Send, E: Error + Send + Sync + 'static>(
         &self,
         key: Key,
+        operation: Option<&OperationId>,
         work: &'w dyn Work<'w, S::Tx, T, E>,
-    ) -> Result<T, WriteError<E>> {
-        self.shared.meter.call(self.carry_out(key, work)).await
+    ) -> Result<Once<T>, WriteError<E>> {
+        let mut course = Course::new(operation);
+        let tries = async {
+            self.check_key(&key)?;
+            let done = self.try_until_done(&key, &mut course, work).await;
+            done.map_err(|error| course.outcome(error))
+        };
+        self.shared.meter.call(tries).await
     }
 
-    async fn carry_out<'w, T: Send, E: Error + Send + Sync + 'static>(
+    async fn try_until_done<'w, T: Send, E: Error + Send + Sync + 'static>(
         &self,
-        key: Key,
+        key: &Key,
+        course: &mut Course<'_, T>,
         work: &'w dyn Work<'w, S::Tx, T, E>,
-    ) -> Result<T, WriteError<E>> {
-        self.check_key(&key)?;
+    ) -> Result<Once<T>, WriteError<E>> {
         let _pin = self.shared.routes.write(&key.text());
         let mut refusal: Option<String> = None;
         let mut tries = 0;
@@ -144,14 +162,15 @@ impl<S: RequestStore> Migration<S> {
                 stage = %snapshot.stage,
                 epoch = snapshot.epoch.get()
             );
-            let stop = match self.attempt(&snapshot, &key, new, work).instrument(span).await {
-                Ok(answer) => return Ok(answer),
+            let attempt = self.attempt(&snapshot, key, new, course, work).instrument(span);
+            let stop = match attempt.await {
+                Ok(done) => return Ok(done),
                 Err(stop) => stop,
             };
             let epoch = snapshot.epoch;
             drop(snapshot);
             let failed = match stop {
-                Stop::Final(error) => return Err(error),
+                Stop::Final(error) if course.doubt.is_none() => return Err(error),
                 Stop::NewRefused(reason) => {
                     refusal = Some(reason);
                     continue;
@@ -168,10 +187,14 @@ impl<S: RequestStore> Migration<S> {
                     }
                     WriteError::Fenced { epoch }
                 }
-                Stop::Transient(error) => {
+                // While it is not known what became of the try before, the database is asked as long
+                // as it may be: this one did not even begin.
+                Stop::Transient(error) | Stop::Waited(error) | Stop::Final(error) => {
                     self.shared.meter.retries.increment(1);
                     error
                 }
+                // Whatever is said here, `Course::outcome` says that the commit is in doubt.
+                Stop::Unknown => WriteError::Fenced { epoch },
             };
             match self.core.options.tries.wait(tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
@@ -181,7 +204,7 @@ impl<S: RequestStore> Migration<S> {
     }
 
     /// A key of another width would reach other rows on New than on Legacy, or none.
-    fn check_key(&self, key: &Key) -> Result<(), StoreError> {
+    pub(crate) fn check_key(&self, key: &Key) -> Result<(), StoreError> {
         let columns = self.shared.snapshot().definition.legacy.key.len();
         if key.parts().len() == columns {
             return Ok(());
@@ -197,26 +220,92 @@ impl<S: RequestStore> Migration<S> {
         snapshot: &MigrationState,
         key: &Key,
         new: New<'_>,
+        course: &mut Course<'_, T>,
         work: &'w dyn Work<'w, S::Tx, T, E>,
-    ) -> Result<T, Stop<E>> {
+    ) -> Result<Once<T>, Stop<E>> {
         let store = &self.core.store;
-        let definition = &snapshot.definition;
-        let entry = Entry { migration: &definition.name, epoch: snapshot.epoch, key };
+        let entry = Entry { migration: &snapshot.definition.name, epoch: snapshot.epoch, key };
+        let lock_timeout = self.lock_timeout(snapshot);
+        let attempt = rand::random();
+        let tx = match course.operation {
+            None => store.enter(entry, lock_timeout).await.map_err(not_entered)?,
+            Some(id) => {
+                let operation = Operation { id: id.as_str(), attempt };
+                let admission = store.enter_once(entry, operation, lock_timeout).await;
+                match admission.map_err(not_entered)? {
+                    Admission::First(tx) => tx,
+                    Admission::Repeated { key: of, attempt } => {
+                        return course.repeated(&key.text(), &of, attempt).map_err(Stop::Final);
+                    }
+                }
+            }
+        };
+        // The transaction of the try before has not committed, and never will.
+        course.doubt = None;
+        let (answer, tx) = match self.both_sides(snapshot, entry, new, tx, work).await {
+            Ok(written) => written,
+            Err((stop, tx)) => {
+                if let Some(tx) = tx {
+                    store.rollback(tx).await;
+                }
+                return Err(stop);
+            }
+        };
+        match store.commit(tx).await {
+            Ok(()) => Ok(Once::Applied(answer)),
+            Err(CommitError::Unknown(error)) if course.operation.is_some() => {
+                course.doubt = Some(Doubt { attempt, answer, error });
+                Err(Stop::Unknown)
+            }
+            Err(CommitError::Unknown(error)) => Err(Stop::Final(WriteError::CommitUnknown(error))),
+            Err(CommitError::Transient(error)) => Err(Stop::Transient(WriteError::Store(error))),
+            Err(CommitError::Refused(error)) => Err(self.refused_at_the_end(snapshot, new, error)),
+        }
+    }
+
+    /// Before `live`, trouble on New is nobody's outage: no wait for a lock of its may be long.
+    pub(crate) fn lock_timeout(&self, snapshot: &MigrationState) -> Option<Duration> {
+        let bounded = write_plan(snapshot.stage).new.tolerates_refusal();
+        bounded.then_some(self.core.options.new_lock_timeout)
+    }
+
+    /// The database did not take the pair though every statement went well: a constraint of New's
+    /// that is checked at the end only. Where Legacy was to blame, the next try, without New, fails
+    /// as it should.
+    pub(crate) fn refused_at_the_end<E: Error + 'static>(
+        &self,
+        snapshot: &MigrationState,
+        new: New<'_>,
+        error: StoreError,
+    ) -> Stop<E> {
+        match (new, write_plan(snapshot.stage).new) {
+            (New::AsPlanned, NewWrite::OrQuarantine) => {
+                Stop::NewRefused(self.core.store.words(&error))
+            }
+            _ => Stop::Final(WriteError::Store(error)),
+        }
+    }
+
+    /// Writes the sides that the stage asks for, in a transaction that has entered the epoch.
+    pub(crate) async fn both_sides<'w, T: Send, E: Error + Send + Sync + 'static>(
+        &self,
+        snapshot: &MigrationState,
+        entry: Entry<'_>,
+        new: New<'_>,
+        mut tx: S::Tx,
+        work: &'w dyn Work<'w, S::Tx, T, E>,
+    ) -> Result<(T, S::Tx), Stopped<E, S::Tx>> {
+        let store = &self.core.store;
+        let (definition, key) = (&snapshot.definition, entry.key);
         let plan = write_plan(snapshot.stage);
-        // Before `live`, trouble on New is nobody's outage: no wait for a lock of its may be long.
         let bounded = plan.new.tolerates_refusal();
-        let lock_timeout = bounded.then_some(self.core.options.new_lock_timeout);
-        let mut tx = store.enter(entry, lock_timeout).await.map_err(|error| match error {
-            EnterError::Closed => Stop::Closed,
-            EnterError::Store(error) => transient_or_final(error),
-        })?;
 
         let (loan, lent) = Loan::lend(tx);
         if let Some(prepare) = work.prepare(plan.base, lent) {
             let ((), back) = self.borrowed(prepare, loan, plan.base).await?;
             tx = back;
         } else {
-            tx = loan.take_back().ok_or(Stop::Final(WriteError::TransactionKept))?;
+            tx = loan.take_back().ok_or((Stop::Final(WriteError::TransactionKept), None))?;
         }
 
         let mut answer = None;
@@ -236,16 +325,15 @@ impl<S: RequestStore> Migration<S> {
                     migration = %definition.name, %key,
                     "New refused a row; Legacy was written alone and the key is in quarantine"
                 );
-                self.own(store.put_into_quarantine(&mut tx, entry, reason).await)?;
+                let marked = store.put_into_quarantine(&mut tx, entry, reason).await;
+                if let Err(error) = marked {
+                    return Err((transient_or_final(error), Some(tx)));
+                }
                 self.shared.meter.quarantined.increment(1);
             }
             (New::AsPlanned, NewWrite::Remove) => {
-                match store.remove_new(&mut tx, definition, key).await {
-                    Ok(()) => {}
-                    Err(error) => {
-                        store.rollback(tx).await;
-                        return Err(self.new_trouble(error));
-                    }
+                if let Err(error) = store.remove_new(&mut tx, definition, key).await {
+                    return Err((self.new_trouble(error), Some(tx)));
                 }
             }
             (_, NewWrite::OrQuarantine | NewWrite::Required) => {
@@ -253,14 +341,17 @@ impl<S: RequestStore> Migration<S> {
                 let result =
                     self.borrowed(self.write_side(Side::New, work, lent), loan, Side::New).await;
                 let (result, back) = match result {
-                    Err(Stop::Final(WriteError::New(error))) if bounded => {
-                        return Err(Stop::NewRefused(store.words(&error)));
+                    Err((Stop::Final(WriteError::New(error)), tx)) if bounded => {
+                        return Err((Stop::NewRefused(store.words(&error)), tx));
                     }
                     result => result?,
                 };
                 tx = back;
                 if snapshot.quarantined.contains(key.text().as_ref()) {
-                    self.own(store.release_from_quarantine(&mut tx, entry).await)?;
+                    let released = store.release_from_quarantine(&mut tx, entry).await;
+                    if let Err(error) = released {
+                        return Err((transient_or_final(error), Some(tx)));
+                    }
                 }
                 if plan.answer == Side::New || answer.is_none() {
                     answer = Some(result);
@@ -268,20 +359,7 @@ impl<S: RequestStore> Migration<S> {
             }
         }
 
-        let answer = answer.expect("every plan writes the side that answers");
-        match store.commit(tx).await {
-            Ok(()) => Ok(answer),
-            Err(CommitError::Unknown(error)) => Err(Stop::Final(WriteError::CommitUnknown(error))),
-            Err(CommitError::Transient(error)) => Err(Stop::Transient(WriteError::Store(error))),
-            // A constraint of New's that is checked at the commit only. Where Legacy was to blame,
-            // the next try, without New, fails as it should.
-            Err(CommitError::Refused(error)) => match (new, plan.new) {
-                (New::AsPlanned, NewWrite::OrQuarantine) => {
-                    Err(Stop::NewRefused(store.words(&error)))
-                }
-                _ => Err(Stop::Final(WriteError::Store(error))),
-            },
-        }
+        Ok((answer.expect("every plan writes the side that answers"), tx))
     }
 
     /// A side's part of a write, its time taken and in a span of its own.
@@ -295,39 +373,32 @@ impl<S: RequestStore> Migration<S> {
         self.shared.meter.part(side, work.run(side, lent).instrument(span)).await
     }
 
-    /// Awaits a closure's future and takes the transaction back. An error rolls back.
+    /// Awaits a closure's future and takes the transaction back.
     async fn borrowed<R, E: Error + Send + Sync + 'static>(
         &self,
         future: impl Future<Output = Result<R, E>>,
         loan: Loan<S::Tx>,
         side: Side,
-    ) -> Result<(R, S::Tx), Stop<E>> {
+    ) -> Result<(R, S::Tx), Stopped<E, S::Tx>> {
         let result = future.await;
         let tx = loan.take_back();
         match (result, tx) {
             (Ok(result), Some(tx)) => Ok((result, tx)),
-            (Ok(_), None) => Err(Stop::Final(WriteError::TransactionKept)),
+            (Ok(_), None) => Err((Stop::Final(WriteError::TransactionKept), None)),
             (Err(error), tx) => {
                 let failure = self.core.store.classify(&error);
-                if let Some(tx) = tx {
-                    self.core.store.rollback(tx).await;
-                }
                 let error = match side {
                     Side::Legacy => WriteError::Legacy(error),
                     Side::New => WriteError::New(error),
                 };
-                Err(match (failure, side) {
-                    (Failure::Transient | Failure::ConnectionLost, _)
-                    | (Failure::LockTimeout, Side::Legacy) => Stop::Transient(error),
+                let stop = match (failure, side) {
+                    (Failure::Transient | Failure::ConnectionLost, _) => Stop::Transient(error),
+                    (Failure::LockTimeout, Side::Legacy) => Stop::Waited(error),
                     (Failure::LockTimeout, Side::New) | (Failure::Refused, _) => Stop::Final(error),
-                })
+                };
+                Err((stop, tx))
             }
         }
-    }
-
-    /// The outcome of one of Crossfade's own statements. The transaction is dropped on an error.
-    fn own<R, E: Error + 'static>(&self, result: Result<R, StoreError>) -> Result<R, Stop<E>> {
-        result.map_err(transient_or_final)
     }
 
     /// New could not be touched where it must not fail the call.
@@ -341,11 +412,19 @@ impl<S: RequestStore> Migration<S> {
     }
 }
 
-fn transient_or_final<E: Error + 'static>(error: StoreError) -> Stop<E> {
+pub(crate) fn not_entered<E: Error + 'static>(error: EnterError) -> Stop<E> {
+    match error {
+        EnterError::Closed => Stop::Closed,
+        EnterError::Store(error) => transient_or_final(error),
+    }
+}
+
+pub(crate) fn transient_or_final<E: Error + 'static>(error: StoreError) -> Stop<E> {
     match error.kind {
-        StoreErrorKind::Conflict
-        | StoreErrorKind::LockTimeout
-        | StoreErrorKind::StatementTimeout => Stop::Transient(WriteError::Store(error)),
+        StoreErrorKind::Conflict => Stop::Transient(WriteError::Store(error)),
+        StoreErrorKind::LockTimeout | StoreErrorKind::StatementTimeout => {
+            Stop::Waited(WriteError::Store(error))
+        }
         _ => Stop::Final(WriteError::Store(error)),
     }
 }

@@ -10,9 +10,12 @@ use async_trait::async_trait;
 use crossfade_core::epoch_lock_id;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use crossfade_core::key_lock_id;
-use crossfade_core::{Definition, Epoch, Key, MigrationName};
-use crossfade_store::{CommitError, EnterError, Entry, Failure, FencedStore, StoreError};
+use crossfade_core::{Definition, Epoch, Key, MigrationName, MigrationState};
+use crossfade_store::{
+    Admission, CommitError, EnterError, Entry, Failure, FencedStore, Operation, StoreError,
+};
 
+use crate::control::states;
 #[cfg(feature = "postgres")]
 use crate::error::code;
 #[cfg(feature = "mysql")]
@@ -23,7 +26,10 @@ use crate::mariadb;
 use crate::mechanism::Mechanism;
 use crate::session::Session;
 use crate::value::{Value, args};
-use crate::{Database, Engine, Tx};
+use crate::{Database, Engine, Tx, joined, operations};
+
+/// What an error of the fence's statements was met by.
+pub(crate) const ENTERING: &str = "failed to begin a fenced transaction";
 
 /// SQLSTATE that `crossfade_enter` raises for a closed epoch.
 #[cfg(feature = "postgres")]
@@ -33,11 +39,17 @@ const CLOSED: &str = "CFF01";
 #[cfg(feature = "mysql")]
 const NOT_ONE_ROW: u16 = 1242;
 
+/// What MariaDB says of a statement that somebody has killed, or that took too long.
+#[cfg(feature = "mysql")]
+const INTERRUPTED: u16 = 1317;
+#[cfg(feature = "mysql")]
+const OUT_OF_TIME: u16 = 1969;
+
 /// How many rows `crossfade_key_locks` has.
 #[cfg(feature = "mysql")]
 const KEY_LOCKS: i64 = 16_384;
 
-/// SQLSTATE that it raises in a transaction of another isolation than READ COMMITTED.
+/// SQLSTATE that `crossfade_enter` raises in a transaction of another isolation than READ COMMITTED.
 #[cfg(feature = "postgres")]
 const OTHER_ISOLATION: &str = "CFF02";
 
@@ -77,89 +89,122 @@ impl Database {
         key: Option<&Key>,
         lock_timeout: Option<Duration>,
     ) -> Result<Session, EnterError> {
-        let doing = "failed to begin a fenced transaction";
         match self.engine() {
             #[cfg(feature = "mysql")]
             Engine::Mysql => {
-                let begin =
-                    mariadb::begin(&lock_timeout.map_or_else(String::new, mariadb::lock_bounds));
                 let enter = self.enter_mariadb(migration, epoch, key);
-                self.begin_by(format!("{begin}; {enter}")).await.map_err(
-                    |error| match mysql_number(&error) {
-                        Some(NOT_ONE_ROW) => EnterError::Closed,
-                        _ => EnterError::Store(store_error(doing, error)),
-                    },
-                )
+                self.begin_mariadb(&enter, lock_timeout).await.map_err(turned_away)
             }
             #[cfg(feature = "postgres")]
             Engine::Postgres => {
-                let namespace = &self.inner.namespace;
-                let epoch_lock = epoch_lock_id(namespace, migration, epoch);
-                let key_lock = key.map_or("null".to_owned(), |key| {
-                    key_lock_id(namespace, migration, key).to_string()
-                });
-                let lock_ms = lock_timeout.map_or("null".to_owned(), |timeout| {
-                    timeout.as_millis().clamp(1, i32::MAX as u128).to_string()
-                });
-                let fence = self.fence_literal(migration);
-                let key_lock =
-                    if self.keeps(Mechanism::KeyLock) { key_lock } else { "null".to_owned() };
-                let enter = if !self.keeps(Mechanism::FreshCheck) {
-                    // Fails on purpose, by a division, where the epoch is closed.
-                    format!(
-                        "select 1 / count(*) from crossfade_epochs, \
-                         (select pg_advisory_xact_lock_shared({epoch_lock}) offset 0) as locked \
-                         where migration = '{migration}' and epoch = {epoch} and closed_ms is null"
-                    )
-                } else if !self.keeps(Mechanism::TriedLock) {
-                    format!(
-                        "select pg_advisory_xact_lock_shared({epoch_lock}); select crossfade_enter\
-                         ({fence}, {epoch}, {epoch_lock}, {key_lock}, {lock_ms})"
-                    )
-                } else if self.keeps(Mechanism::FenceCheck) {
-                    format!(
-                        "select crossfade_enter\
-                         ({fence}, {epoch}, {epoch_lock}, {key_lock}, {lock_ms})"
-                    )
-                } else {
-                    format!("select pg_advisory_xact_lock_shared({epoch_lock})")
-                };
-                let named = &self.inner.name_isolation;
-                loop {
-                    let naming = named.load(Ordering::Relaxed);
-                    let level = if naming { " isolation level read committed" } else { "" };
-                    let error = match self.begin_by(format!("begin{level}; {enter}")).await {
-                        Ok(session) => return Ok(session),
-                        Err(error) => error,
-                    };
-                    match code(&error).as_deref() {
-                        Some(OTHER_ISOLATION) if !naming => named.store(true, Ordering::Relaxed),
-                        Some(CLOSED) => return Err(EnterError::Closed),
-                        Some("22012") if !self.keeps(Mechanism::FreshCheck) => {
-                            return Err(EnterError::Closed);
-                        }
-                        _ => return Err(EnterError::Store(store_error(doing, error))),
-                    }
-                }
+                let arguments = self.enter_arguments(migration, epoch, key, lock_timeout);
+                let enter = self.enter_postgres(migration, epoch, &arguments);
+                let entered = self.begin_postgres(&enter).await;
+                entered.map_err(|error| match code(&error).as_deref() {
+                    Some("22012") if !self.keeps(Mechanism::FreshCheck) => EnterError::Closed,
+                    _ => turned_away(error),
+                })
             }
             #[cfg(feature = "sqlite")]
             Engine::Sqlite => {
                 // `begin immediate` is SQLite's one writer: it is lock of epoch and key at once.
-                let _ = (key, lock_timeout);
-                let mut session = self.begin().await.doing(doing)?;
-                let open = session
-                    .fetch_one(
-                        "select 1 from crossfade_epochs \
-                         where migration = $1 and epoch = $2 and closed_ms is null",
-                        args![migration.as_str(), epoch.get()],
-                    )
-                    .await
-                    .doing(doing)?;
-                if open.is_some() || !self.keeps(Mechanism::FenceCheck) {
-                    return Ok(session);
+                let _ = lock_timeout;
+                let mut session = self.begin().await.doing(ENTERING)?;
+                let looked = self.look_sqlite(&mut session, migration, epoch).await;
+                if matches!(looked, Err(EnterError::Closed)) {
+                    session.rollback().await;
+                    return Err(EnterError::Closed);
                 }
-                session.rollback().await;
-                Err(EnterError::Closed)
+                looked.map(|()| session)
+            }
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Database {
+    /// Looks whether the epoch is open.
+    pub(crate) async fn look_sqlite(
+        &self,
+        session: &mut Session,
+        migration: &MigrationName,
+        epoch: Epoch,
+    ) -> Result<(), EnterError> {
+        let open = session
+            .fetch_one(
+                "select 1 from crossfade_epochs \
+                 where migration = $1 and epoch = $2 and closed_ms is null",
+                args![migration.as_str(), epoch.get()],
+            )
+            .await
+            .doing(ENTERING)?;
+        if open.is_some() || !self.keeps(Mechanism::FenceCheck) {
+            return Ok(());
+        }
+        Err(EnterError::Closed)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Database {
+    /// The arguments of `crossfade_enter`.
+    pub(crate) fn enter_arguments(
+        &self,
+        migration: &MigrationName,
+        epoch: Epoch,
+        key: Option<&Key>,
+        lock_timeout: Option<Duration>,
+    ) -> String {
+        let namespace = &self.inner.namespace;
+        let fence = self.fence_literal(migration);
+        let epoch_lock = epoch_lock_id(namespace, migration, epoch);
+        let key = key.filter(|_| self.keeps(Mechanism::KeyLock));
+        let key_lock =
+            key.map_or("null".to_owned(), |key| key_lock_id(namespace, migration, key).to_string());
+        let lock_ms = lock_timeout.map_or("null".to_owned(), |timeout| {
+            timeout.as_millis().clamp(1, i32::MAX as u128).to_string()
+        });
+        format!("{fence}, {epoch}, {epoch_lock}, {key_lock}, {lock_ms}")
+    }
+
+    /// The statement by which a transaction of PostgreSQL enters an epoch and locks a key.
+    pub(crate) fn enter_postgres(
+        &self,
+        migration: &MigrationName,
+        epoch: Epoch,
+        arguments: &str,
+    ) -> String {
+        let epoch_lock = epoch_lock_id(&self.inner.namespace, migration, epoch);
+        if !self.keeps(Mechanism::FreshCheck) {
+            // Fails on purpose, by a division, where the epoch is closed.
+            format!(
+                "select 1 / count(*) from crossfade_epochs, \
+                 (select pg_advisory_xact_lock_shared({epoch_lock}) offset 0) as locked \
+                 where migration = '{migration}' and epoch = {epoch} and closed_ms is null"
+            )
+        } else if !self.keeps(Mechanism::TriedLock) {
+            format!(
+                "select pg_advisory_xact_lock_shared({epoch_lock}); \
+                 select crossfade_enter({arguments})"
+            )
+        } else if self.keeps(Mechanism::FenceCheck) {
+            format!("select crossfade_enter({arguments})")
+        } else {
+            format!("select pg_advisory_xact_lock_shared({epoch_lock})")
+        }
+    }
+
+    /// Begins a transaction with `enter` in the same round trip.
+    pub(crate) async fn begin_postgres(&self, enter: &str) -> Result<Session, sqlx::Error> {
+        let named = &self.inner.name_isolation;
+        loop {
+            let naming = named.load(Ordering::Relaxed);
+            let level = if naming { " isolation level read committed" } else { "" };
+            match self.begin_by(format!("begin{level}; {enter}")).await {
+                Err(error) if !naming && code(&error).as_deref() == Some(OTHER_ISOLATION) => {
+                    named.store(true, Ordering::Relaxed);
+                }
+                begun => return begun,
             }
         }
     }
@@ -178,7 +223,12 @@ impl Database {
     /// The key's lock is a row of `crossfade_key_locks` that its number falls on. A row that stands
     /// for several keys makes their writers wait for each other, and nothing else: a transaction
     /// takes one of them, after its epoch.
-    fn enter_mariadb(&self, migration: &MigrationName, epoch: Epoch, key: Option<&Key>) -> String {
+    pub(crate) fn enter_mariadb(
+        &self,
+        migration: &MigrationName,
+        epoch: Epoch,
+        key: Option<&Key>,
+    ) -> String {
         let row = format!("migration = '{migration}' and epoch = {epoch}");
         let look = format!(
             "select if(count(*) = 1, 1, (select 1 union all select 2)) from crossfade_epochs \
@@ -208,6 +258,33 @@ impl Database {
     }
 }
 
+#[cfg(feature = "mysql")]
+impl Database {
+    /// Begins a transaction with `enter` in the same round trip.
+    pub(crate) async fn begin_mariadb(
+        &self,
+        enter: &str,
+        lock_timeout: Option<Duration>,
+    ) -> Result<Session, sqlx::Error> {
+        let bounds = lock_timeout.map_or_else(String::new, mariadb::lock_bounds);
+        self.begin_by(format!("{}; {enter}", mariadb::begin(&bounds))).await
+    }
+}
+
+/// Why the fence's statements failed.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) fn turned_away(error: sqlx::Error) -> EnterError {
+    #[cfg(feature = "mysql")]
+    if mysql_number(&error) == Some(NOT_ONE_ROW) {
+        return EnterError::Closed;
+    }
+    #[cfg(feature = "postgres")]
+    if code(&error).as_deref() == Some(CLOSED) {
+        return EnterError::Closed;
+    }
+    EnterError::Store(store_error(ENTERING, error))
+}
+
 #[async_trait]
 impl FencedStore for Database {
     type Tx = Tx;
@@ -220,6 +297,53 @@ impl FencedStore for Database {
         let Entry { migration, epoch, key } = entry;
         let session = self.enter_bounded(migration, epoch, Some(key), lock_timeout).await?;
         Ok(Tx { session })
+    }
+
+    async fn enter_once(
+        &self,
+        entry: Entry<'_>,
+        operation: Operation<'_>,
+        lock_timeout: Option<Duration>,
+    ) -> Result<Admission<Tx>, EnterError> {
+        operations::enter(self, entry, operation, lock_timeout).await
+    }
+
+    async fn forget_operations(
+        &self,
+        older_than: Duration,
+        at_most: u32,
+    ) -> Result<u64, StoreError> {
+        operations::forget(self, older_than, at_most).await
+    }
+
+    async fn begin_unfenced(&self) -> Result<Tx, StoreError> {
+        let session = self.begin().await.doing("failed to begin a transaction")?;
+        Ok(Tx { session })
+    }
+
+    async fn join(
+        &self,
+        tx: &mut Tx,
+        entry: Entry<'_>,
+        lock_timeout: Option<Duration>,
+    ) -> Result<(), EnterError> {
+        joined::join(self, &mut tx.session, entry, lock_timeout).await
+    }
+
+    async fn step_back(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        joined::step_back(&mut tx.session).await
+    }
+
+    async fn settle(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        joined::settle(&mut tx.session).await
+    }
+
+    async fn state_within(
+        &self,
+        tx: &mut Tx,
+        name: &MigrationName,
+    ) -> Result<MigrationState, StoreError> {
+        states::within(self, &mut tx.session, name).await
     }
 
     async fn remove_new(
@@ -266,7 +390,10 @@ impl FencedStore for Database {
 
     async fn commit(&self, tx: Tx) -> Result<(), CommitError> {
         tx.session.commit().await.map_err(|error| {
-            let what = failure(&error);
+            let what = match failure(&error) {
+                Failure::Refused if ended_midway(&error) => Failure::ConnectionLost,
+                what => what,
+            };
             let error = store_error("failed to commit", error);
             match what {
                 Failure::ConnectionLost => CommitError::Unknown(error),
@@ -286,6 +413,18 @@ impl FencedStore for Database {
 
     fn words(&self, error: &(dyn Error + 'static)) -> String {
         words_in_chain(error)
+    }
+}
+
+/// Whether somebody has interrupted the text of MariaDB's commit, which goes on behind the commit
+/// itself and does not say how far it came.
+fn ended_midway(error: &sqlx::Error) -> bool {
+    #[cfg(feature = "mysql")]
+    return matches!(mysql_number(error), Some(INTERRUPTED | OUT_OF_TIME));
+    #[cfg(not(feature = "mysql"))]
+    {
+        let _ = error;
+        false
     }
 }
 

@@ -13,9 +13,11 @@ mod dialect;
 mod error;
 mod fence;
 mod install;
+mod joined;
 #[cfg(feature = "mysql")]
 mod mariadb;
 mod mechanism;
+mod operations;
 mod reconcile;
 mod replica;
 mod rule_sets;

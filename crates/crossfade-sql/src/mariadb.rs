@@ -59,6 +59,20 @@ pub(crate) fn lock_bounds(timeout: std::time::Duration) -> String {
     format!(", innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}")
 }
 
+/// Bounds each wait for a lock within a transaction that is under way, until [`UNBOUND_WITHIN`]; in
+/// front of another statement.
+pub(crate) fn bound_within(timeout: std::time::Duration) -> String {
+    let bounds = lock_bounds(timeout);
+    format!(
+        "set @crossfade_outer_rows = @@innodb_lock_wait_timeout, \
+         @crossfade_outer_tables = @@lock_wait_timeout{bounds}; "
+    )
+}
+
+/// Puts back what [`bound_within`] found; behind another statement.
+pub(crate) const UNBOUND_WITHIN: &str = "; set innodb_lock_wait_timeout = @crossfade_outer_rows, \
+    lock_wait_timeout = @crossfade_outer_tables";
+
 /// Whole seconds, rounded up; at least 1, since 0 would not wait at all.
 pub(crate) fn seconds(timeout: std::time::Duration) -> u128 {
     timeout.as_millis().div_ceil(1000).clamp(1, 31_536_000)

@@ -73,6 +73,8 @@ pub(crate) struct Session {
     /// Whether a statement on MariaDB may have been left midway.
     #[cfg(feature = "mysql")]
     midway: bool,
+    /// Whether the write under way within the caller's transaction bounds its waits for locks.
+    pub(crate) bounded: bool,
     /// Held while this is SQLite's one writer, or one of the snapshots.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -238,6 +240,7 @@ impl Session {
             doubt: false,
             #[cfg(feature = "mysql")]
             midway: false,
+            bounded: false,
             place: None,
         })
     }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crossfade_core::{Definition, Epoch, Key, MigrationName};
+use crossfade_core::{Definition, Epoch, Key, MigrationName, MigrationState};
 
 use crate::{Failure, StoreError};
 
@@ -18,6 +18,29 @@ pub struct Entry<'a> {
     pub epoch: Epoch,
     /// The key it will touch; everything that touches a key is ordered by it.
     pub key: &'a Key,
+}
+
+/// What makes a write transaction one that commits at most once.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation<'a> {
+    /// Its id, unique in its migration: 1 to 128 bytes without control characters.
+    pub id: &'a str,
+    /// Tells this try from the others of the same operation.
+    pub attempt: i64,
+}
+
+/// What an operation met when it began.
+#[derive(Debug)]
+pub enum Admission<Tx> {
+    /// No transaction of this operation has committed, and none can while this one is open.
+    First(Tx),
+    /// One has. Nothing was begun.
+    Repeated {
+        /// The text of the key that it wrote.
+        key: String,
+        /// Which try it was.
+        attempt: i64,
+    },
 }
 
 /// Why a write transaction could not begin.
@@ -69,6 +92,80 @@ pub trait FencedStore: Send + Sync + Debug + 'static {
         entry: Entry<'_>,
         lock_timeout: Option<Duration>,
     ) -> Result<Self::Tx, EnterError>;
+
+    /// [`enter`](Self::enter), and records the operation in the same round trip, as part of the
+    /// transaction. It waits for a transaction of the same operation that is still open.
+    ///
+    /// # Errors
+    ///
+    /// As `enter`.
+    async fn enter_once(
+        &self,
+        entry: Entry<'_>,
+        operation: Operation<'_>,
+        lock_timeout: Option<Duration>,
+    ) -> Result<Admission<Self::Tx>, EnterError>;
+
+    /// Deletes the records of at most `at_most` operations that were begun longer ago than
+    /// `older_than`, by the database's clock, without waiting for anybody. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Kind `NotInstalled` where the control tables know no operations.
+    async fn forget_operations(
+        &self,
+        older_than: Duration,
+        at_most: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// Begins a transaction that has entered no epoch yet.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers.
+    async fn begin_unfenced(&self) -> Result<Self::Tx, StoreError>;
+
+    /// Marks the place to [`step_back`](Self::step_back) to and enters the epoch, as
+    /// [`enter`](Self::enter) does, in an open transaction and in one round trip. The epoch stays
+    /// open until the transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// As `enter`. The transaction is good for `step_back` and for nothing else.
+    async fn join(
+        &self,
+        tx: &mut Self::Tx,
+        entry: Entry<'_>,
+        lock_timeout: Option<Duration>,
+    ) -> Result<(), EnterError>;
+
+    /// Undoes what was done since [`join`](Self::join), and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers; the transaction is then lost as a whole.
+    async fn step_back(&self, tx: &mut Self::Tx) -> Result<(), StoreError>;
+
+    /// Makes what was done since [`join`](Self::join) part of the transaction, and lifts the bound
+    /// on waits.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers, also where a statement since then has failed unnoticed. The
+    /// transaction is good for `step_back` only.
+    async fn settle(&self, tx: &mut Self::Tx) -> Result<(), StoreError>;
+
+    /// One migration's state as the transaction's own connection reads it. Another connection may
+    /// not be there to be had while this one is held.
+    ///
+    /// # Errors
+    ///
+    /// Kind `NotFound` for an unknown name, and whatever the database answers.
+    async fn state_within(
+        &self,
+        tx: &mut Self::Tx,
+        name: &MigrationName,
+    ) -> Result<MigrationState, StoreError>;
 
     /// Deletes the key's row on New.
     ///

@@ -24,7 +24,7 @@ pub use control::{
     StageChange,
 };
 pub use error::{Failure, StoreError, StoreErrorKind};
-pub use fenced::{CommitError, EnterError, Entry, FencedStore};
+pub use fenced::{Admission, CommitError, EnterError, Entry, FencedStore, Operation};
 pub use lend::{Lent, Loan};
 pub use read_flag::{FlagAnswer, ReadFlag};
 pub use reconcile::{

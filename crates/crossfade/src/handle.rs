@@ -17,6 +17,10 @@ pub struct Crossfade {
 /// A handle on one migration: `&self`, cheap to clone, shared by all tasks of a server.
 pub type Migration = crossfade_dual::Migration<Database>;
 
+/// A transaction of the caller's, in which writes take part. [`Crossfade::begin`] begins one;
+/// `transaction.connection()?.postgres()?`, or its like, is the engine's own connection.
+pub type Transaction = crossfade_dual::Transaction<Database>;
+
 /// The transaction that a write's closures are lent. It converts into a [`Db`](crate::Db), and
 /// `tx.mysql()?`, `tx.postgres()?` or `tx.sqlite()?` is the engine's own connection.
 pub type Tx = Lent<crossfade_sql::Tx>;
@@ -72,6 +76,36 @@ impl Crossfade {
             name: name.to_owned(),
             known: self.instance.names().iter().map(ToString::to_string).collect(),
         })
+    }
+
+    /// Begins a transaction for statements of the application's own beside writes of migrations, all
+    /// or nothing:
+    ///
+    /// ```no_run
+    /// # use crossfade::{Crossfade, Migration};
+    /// # async fn put(_: impl Send) -> Result<(), std::fmt::Error> { Ok(()) }
+    /// # #[cfg(feature = "sqlite")]
+    /// # async fn example(crossfade: Crossfade, orders: Migration) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut transaction = crossfade.begin().await?;
+    /// orders.write_in(&mut transaction, &7i64, |tx| put(tx), |tx| put(tx)).await?;
+    /// sqlx::query("insert into outbox (event) values ('order 7')")
+    ///     .execute(transaction.connection()?.sqlite()?)
+    ///     .await?;
+    /// transaction.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Kind `Unavailable` when the pool has no connection to give; on SQLite also while another
+    /// write transaction of this process stays open for too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is held when dropped midway.
+    pub async fn begin(&self) -> Result<Transaction, StoreError> {
+        self.instance.begin().await
     }
 
     /// The database, for repositories that share its pool.

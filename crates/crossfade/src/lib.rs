@@ -48,8 +48,9 @@ pub use crossfade_core::{
     by_equality,
 };
 pub use crossfade_dual::{
-    BreakerStatus, Fields, Mismatch, Options, ReadError, ReplicaReads, ReplicaStatus, RouteStats,
-    ShadowStats, WriteError, on_primary,
+    BreakerStatus, Fields, InvalidOperationId, Known, Mismatch, Once, OperationId, Options,
+    ReadError, ReplicaReads, ReplicaStatus, RouteStats, ShadowStats, TransactionError, WriteError,
+    on_primary,
 };
 pub use crossfade_flags::{self as flags, Context, Flags};
 pub use crossfade_macros::repository;
@@ -61,5 +62,5 @@ pub use crossfade_sql::{AnyPool, Conn, Database, Db, Engine, WrongEngine};
 pub use crossfade_store::{
     FlagAnswer, FlagOff, ReadFlag, ReadFlagSwitch, StoreError, StoreErrorKind, SwitchedOff,
 };
-pub use handle::{Crossfade, InTransaction, Migration, Tx, UnknownMigration};
+pub use handle::{Crossfade, InTransaction, Migration, Transaction, Tx, UnknownMigration};
 pub use opaque::Opaque;

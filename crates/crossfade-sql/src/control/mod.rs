@@ -6,7 +6,7 @@ mod facts;
 mod instances;
 #[cfg(feature = "mysql")]
 mod mariadb;
-mod states;
+pub(crate) mod states;
 
 use std::time::Duration;
 

@@ -24,11 +24,30 @@ pub(super) async fn load(
     name: Option<&MigrationName>,
 ) -> Result<Vec<MigrationState>, StoreError> {
     let mut session = database.session().await.doing(READING)?;
+    load_on(database, &mut session, name).await
+}
+
+/// One migration's state, on a connection that may be in a transaction.
+pub(crate) async fn within(
+    database: &Database,
+    session: &mut Session,
+    name: &MigrationName,
+) -> Result<MigrationState, StoreError> {
+    load_on(database, session, Some(name)).await?.pop().ok_or_else(|| {
+        StoreError::new(StoreErrorKind::NotFound, format!("unknown migration `{name}`"))
+    })
+}
+
+async fn load_on(
+    database: &Database,
+    session: &mut Session,
+    name: Option<&MigrationName>,
+) -> Result<Vec<MigrationState>, StoreError> {
     let text = database.engine().text_type();
     let name = name.map(|name| name.as_str().to_owned());
     let early = match database.keeps(Mechanism::MarksLast) {
         true => None,
-        false => Some(marks(&mut session, name.as_deref()).await?),
+        false => Some(marks(session, name.as_deref()).await?),
     };
     // One statement, so that stage and epochs belong to one moment.
     let rows = session
@@ -74,7 +93,7 @@ pub(super) async fn load(
     // newer than the stage does no harm: it only sends its key to Legacy.
     let marks = match early {
         Some(marks) => marks,
-        None => marks(&mut session, name.as_deref()).await?,
+        None => marks(session, name.as_deref()).await?,
     };
     for row in marks {
         let state = states.get_mut(&row.text(0));

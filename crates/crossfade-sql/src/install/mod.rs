@@ -51,6 +51,19 @@ const VERSIONS: &[Version] = &[
         name: "fence",
         script: Script::Only("postgres", include_str!("fence.postgres.sql")),
     },
+    Version {
+        number: 3,
+        name: "operations",
+        script: Script::Common {
+            text: include_str!("operations.sql"),
+            mysql: include_str!("operations.mysql.sql"),
+        },
+    },
+    Version {
+        number: 4,
+        name: "operations_fence",
+        script: Script::Only("postgres", include_str!("operations.postgres.sql")),
+    },
 ];
 
 impl Script {

@@ -1,0 +1,85 @@
+//! Writes within a transaction that the caller began: each between a savepoint and its release.
+
+use std::time::Duration;
+
+use crossfade_store::{EnterError, Entry, StoreError};
+
+use crate::error::Doing;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use crate::fence::turned_away;
+#[cfg(feature = "mysql")]
+use crate::mariadb;
+use crate::session::Session;
+use crate::{Database, Engine};
+
+/// The savepoint in front of a write.
+pub(crate) const SAVEPOINT: &str = "crossfade_write";
+
+/// Sets the savepoint and enters the epoch. See the port.
+pub(crate) async fn join(
+    database: &Database,
+    session: &mut Session,
+    entry: Entry<'_>,
+    lock_timeout: Option<Duration>,
+) -> Result<(), EnterError> {
+    let Entry { migration, epoch, key } = entry;
+    session.bounded = lock_timeout.is_some();
+    match database.engine() {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => {
+            let bounds = lock_timeout.map_or_else(String::new, mariadb::bound_within);
+            let enter = database.enter_mariadb(migration, epoch, Some(key));
+            let text = format!("{bounds}savepoint {SAVEPOINT}; {enter}");
+            session.run_script(&text).await.map_err(turned_away)
+        }
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            // A setting that is local to the transaction outlives the savepoint's release.
+            let keep = match lock_timeout {
+                Some(_) => {
+                    "select set_config('crossfade.lock_timeout', \
+                     current_setting('lock_timeout'), true); "
+                }
+                None => "",
+            };
+            let arguments = database.enter_arguments(migration, epoch, Some(key), lock_timeout);
+            let enter = database.enter_postgres(migration, epoch, &arguments);
+            let text = format!("savepoint {SAVEPOINT}; {keep}{enter}");
+            session.run_script(&text).await.map_err(turned_away)
+        }
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let _ = key;
+            let doing = crate::fence::ENTERING;
+            session.run_script(&format!("savepoint {SAVEPOINT}")).await.doing(doing)?;
+            database.look_sqlite(session, migration, epoch).await
+        }
+    }
+}
+
+/// Goes back to the savepoint. What the savepoint is set for goes with it, so that the next one of
+/// its name stands alone.
+pub(crate) async fn step_back(session: &mut Session) -> Result<(), StoreError> {
+    let after = match session.engine() {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql if session.bounded => mariadb::UNBOUND_WITHIN,
+        _ => "",
+    };
+    let text = format!("rollback to savepoint {SAVEPOINT}; release savepoint {SAVEPOINT}{after}");
+    session.run_script(&text).await.doing("failed to undo a write within a transaction")
+}
+
+/// Releases the savepoint, which fails in a transaction that is aborted or another one.
+pub(crate) async fn settle(session: &mut Session) -> Result<(), StoreError> {
+    let after = match session.engine() {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql if session.bounded => mariadb::UNBOUND_WITHIN,
+        #[cfg(feature = "postgres")]
+        Engine::Postgres if session.bounded => {
+            "; select set_config('lock_timeout', current_setting('crossfade.lock_timeout'), true)"
+        }
+        _ => "",
+    };
+    let text = format!("release savepoint {SAVEPOINT}{after}");
+    session.run_script(&text).await.doing("failed to end a write within a transaction")
+}
