@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crossfade::{Crossfade, Database, Flags, Migration, Options, Stage, WriteError};
+use crossfade::{Crossfade, Database, Flags, Migration, Options, Stage, Transaction, WriteError};
 use crossfade_core::{BackfillOptions, Definition, GateOptions, MigrationState, SideTable};
 use crossfade_store::{ControlStore, StageChange};
 use sqlx::AssertSqlSafe;
@@ -67,6 +67,19 @@ impl Bench {
         } else if let Some(pool) = self.db.sqlite() {
             sqlx::raw_sql(sql).execute(pool).await.expect("the statement runs");
         }
+    }
+
+    /// The number of rows of a table.
+    pub(crate) async fn rows(&self, table: &str) -> i64 {
+        let sql = AssertSqlSafe(format!("select count(*) from {table}"));
+        let counted = if let Some(pool) = self.db.postgres() {
+            sqlx::query_scalar(sql).fetch_one(pool).await
+        } else if let Some(pool) = self.db.mysql() {
+            sqlx::query_scalar(sql).fetch_one(pool).await
+        } else {
+            sqlx::query_scalar(sql).fetch_one(self.db.sqlite().expect("SQLite")).await
+        };
+        counted.expect("the table is there")
     }
 
     pub(crate) async fn state(&self) -> MigrationState {
@@ -159,6 +172,23 @@ pub(crate) async fn put(
 ) -> Result<u64, WriteError<PeopleError>> {
     migration
         .write(
+            &id,
+            |tx| async move { People::legacy(tx).put(id, name).await },
+            |tx| async move { People::new(tx).put(id, name).await },
+        )
+        .await
+}
+
+/// A wrapped put in a transaction of the caller's.
+pub(crate) async fn put_in(
+    migration: &Migration,
+    transaction: &mut Transaction,
+    id: i64,
+    name: &str,
+) -> Result<u64, WriteError<PeopleError>> {
+    migration
+        .write_in(
+            transaction,
             &id,
             |tx| async move { People::legacy(tx).put(id, name).await },
             |tx| async move { People::new(tx).put(id, name).await },

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crossfade_sql::{Database, Engine};
+use crossfade_testkit::Proxy;
 use sqlx::mysql::MySqlPool;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -83,18 +84,31 @@ impl TestDatabase {
         }
     }
 
+    /// A proxy in front of its server, and the database through it, with a pool of one connection.
+    pub(crate) async fn open_behind_proxy(&self) -> (Proxy, Database) {
+        let authority = self.url.split('/').nth(2).expect("a server's URL");
+        let server = authority.rsplit('@').next().expect("a host and a port");
+        let proxy = Proxy::start(server).await.expect("a port is free");
+        let db = self.open_narrow_at(&proxy.url(&self.url), 1).await;
+        (proxy, db)
+    }
+
     /// Opens it with a pool of exactly `connections`, which SQLite has no use for.
     pub(crate) async fn open_narrow(&self, connections: u32) -> Database {
+        self.open_narrow_at(&self.url, connections).await
+    }
+
+    async fn open_narrow_at(&self, url: &str, connections: u32) -> Database {
         let opened = match self.engine {
             Engine::Mysql => {
                 let pool = Database::mysql_pool_options().max_connections(connections);
-                Database::open(pool.connect(&self.url).await.expect("the server answers")).await
+                Database::open(pool.connect(url).await.expect("the server answers")).await
             }
             Engine::Postgres => {
                 let pool = PgPoolOptions::new().max_connections(connections);
-                Database::open(pool.connect(&self.url).await.expect("the server answers")).await
+                Database::open(pool.connect(url).await.expect("the server answers")).await
             }
-            Engine::Sqlite => Database::connect(&self.url).await,
+            Engine::Sqlite => Database::connect(url).await,
         };
         opened.expect("the test database opens")
     }

@@ -29,6 +29,11 @@ impl<F: Future> Future for DropAfter<F> {
     }
 }
 
+/// Polls `future` at most `polls` times and drops it; what it answered, if it came to that.
+pub(crate) async fn drop_after<F: Future>(future: F, polls: u32) -> Option<F::Output> {
+    DropAfter { inner: Box::pin(future), polls }.await
+}
+
 /// Dropping a write after its 1st, 2nd, … poll until it gets through, on a pool of one connection:
 /// whatever the dropped write left on that connection, the next one would inherit.
 pub(crate) async fn dropped_at_every_point<E: Debug>(
@@ -38,8 +43,7 @@ pub(crate) async fn dropped_at_every_point<E: Debug>(
     let mut finished = false;
     for polls in 1.. {
         let name = format!("dropped after {polls}");
-        let write = DropAfter { inner: Box::pin(put(1, &name)), polls };
-        finished = write.await.is_some_and(|result| result.is_ok());
+        finished = drop_after(put(1, &name), polls).await.is_some_and(|result| result.is_ok());
         // An acknowledged write right behind it, on the connection it left.
         let next = format!("acknowledged after {polls}");
         tokio::time::timeout(WAIT, put(2, &next))
