@@ -225,3 +225,44 @@ async fn a_lost_connection_ends_it() {
         test.drop().await;
     }
 }
+
+/// MariaDB ends the whole transaction at a deadlock. A closure that goes on in spite of it writes
+/// outside of what the caller began.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swallowed_deadlock_ends_it() {
+    let test = TestDatabase::create(Engine::Mysql, "swallowed_in").await;
+    let bench = Bench::new(test.open().await).await;
+    bench.go(Stage::DualWrite).await;
+    bench.sql("insert into people select seq, 'old' from seq_1_to_50").await;
+    let app = bench.app(&Flags::forced::<&str, bool>([])).await;
+    let migration = app.migration("people").expect("registered");
+    let mut heavy = bench.db.mysql().expect("MariaDB").begin().await.expect("begins");
+    let update = "update people set name = 'heavy' where id between 3 and 40";
+    sqlx::raw_sql(update).execute(&mut *heavy).await.expect("updated");
+    let mut transaction = app.begin().await.expect("begins");
+    put_in(&migration, &mut transaction, 60, "before").await.expect("written");
+    let waiting = async {
+        eventually("the write waits", async || bench.sessions_waiting().await == 1).await;
+        let update = "update people set name = 'heavy' where id = 1";
+        sqlx::raw_sql(update).execute(&mut *heavy).await.expect("updated");
+        heavy.rollback().await.expect("rolled back");
+    };
+    let swallowing = migration.write_in(
+        &mut transaction,
+        &1i64,
+        |tx| async move {
+            let people = People::legacy(tx);
+            people.put(1, "mine").await?;
+            // Waits for the row of the other, who then waits for the one above.
+            Ok(people.put(3, "mine too").await.unwrap_or(0))
+        },
+        |tx| async move { People::new(tx).put(1, "outside").await },
+    );
+    let (swallowed, ()) = tokio::join!(swallowing, waiting);
+    assert!(matches!(swallowed, Err(WriteError::Aborted(_))), "{swallowed:?}");
+    assert!(matches!(transaction.commit().await, Err(TransactionError::Over)));
+    bench.expect(1, Some("old"), None).await;
+    bench.expect(60, None, None).await;
+    drop((migration, app));
+    test.drop().await;
+}

@@ -149,3 +149,39 @@ impl<S: RequestStore> Migration<S> {
         self.carry_out(key.to_key(), Some(operation), &work).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossfade_store::StoreErrorKind;
+
+    use super::*;
+
+    type Told = Result<Once<u8>, WriteError<std::fmt::Error>>;
+
+    fn in_doubt(attempt: i64) -> Course<'static, u8> {
+        let error = StoreError::new(StoreErrorKind::Unavailable, "failed to commit");
+        Course { operation: None, doubt: Some(Doubt { attempt, answer: 7, error }) }
+    }
+
+    /// The answer that was kept belongs to the try that was in doubt. Where another call has carried
+    /// the operation out meanwhile, that one's answer may be another.
+    #[test]
+    fn a_kept_answer_is_given_for_its_own_try_only() {
+        let told: Told = in_doubt(1).repeated("k", "k", 1);
+        assert_eq!(told.ok(), Some(Once::Applied(7)));
+        let told: Told = in_doubt(1).repeated("k", "k", 2);
+        assert_eq!(told.ok(), Some(Once::AlreadyApplied));
+        let told: Told = in_doubt(1).repeated("k", "other", 2);
+        assert!(matches!(told, Err(WriteError::OtherKey)), "{told:?}");
+    }
+
+    #[test]
+    fn an_error_in_doubt_says_that_the_outcome_is_unknown() {
+        let told = in_doubt(1).outcome::<std::fmt::Error>(WriteError::TransactionKept);
+        assert!(matches!(told, WriteError::CommitUnknown(_)), "{told:?}");
+        let mut course = in_doubt(1);
+        course.doubt = None;
+        let told = course.outcome::<std::fmt::Error>(WriteError::TransactionKept);
+        assert!(matches!(told, WriteError::TransactionKept), "{told:?}");
+    }
+}

@@ -39,7 +39,7 @@ fn by_mysql(error: &sqlx::Error) -> Failure {
     match mysql_number(error).unwrap_or_default() {
         // Deadlock; record has changed; the savepoint of the transaction went with a deadlock.
         1213 | 1020 => Failure::Transient,
-        1305 if is_own_savepoint(words_of(error)) => Failure::Transient,
+        1305 if words_of(error).contains(crate::mariadb::SAVEPOINT) => Failure::Transient,
         // Lock wait timeout.
         1205 => Failure::LockTimeout,
         // Connection killed; server shuts down; no thread for another connection.
@@ -47,11 +47,6 @@ fn by_mysql(error: &sqlx::Error) -> Failure {
         _ if code(error).is_some_and(|code| code.starts_with("08")) => Failure::ConnectionLost,
         _ => Failure::Refused,
     }
-}
-
-#[cfg(feature = "mysql")]
-fn is_own_savepoint(words: &str) -> bool {
-    [crate::mariadb::SAVEPOINT, crate::joined::SAVEPOINT].iter().any(|name| words.contains(name))
 }
 
 #[cfg(feature = "mysql")]

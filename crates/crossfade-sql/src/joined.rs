@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::{Database, Engine};
 
 /// The savepoint in front of a write.
-pub(crate) const SAVEPOINT: &str = "crossfade_write";
+const SAVEPOINT: &str = "crossfade_write";
 
 /// Sets the savepoint and enters the epoch. See the port.
 pub(crate) async fn join(
