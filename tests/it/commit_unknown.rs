@@ -286,3 +286,38 @@ async fn an_operation_that_could_not_ask_is_safe_to_repeat() {
         }
     }
 }
+
+/// The try that begins after a lost request proves that nothing was committed, so what it meets is
+/// told as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_after_the_doubt_is_told_as_it_is() {
+    for spelling in [Spelling::Mariadb, Spelling::Plain] {
+        let far = Far::new(spelling.engine(), Stage::Live).await;
+        let migration = far.app.migration("people").expect("registered");
+        far.proxy.arm(spelling.text(), Fault::LoseRequest);
+        let ran = AtomicU32::new(0);
+        let failed = migration
+            .write_once(
+                &OperationId::random(),
+                &1i64,
+                |tx| async move { People::legacy(tx).put(1, "half").await },
+                |tx| {
+                    let first = ran.fetch_add(1, Ordering::Relaxed) == 0;
+                    async move {
+                        match first {
+                            true => People::new(tx).put(1, "half").await,
+                            false => Err(PeopleError::Told),
+                        }
+                    }
+                },
+            )
+            .await;
+        let error = failed.expect_err("the second try is told to fail");
+        assert!(matches!(error, WriteError::New(PeopleError::Told)), "{spelling:?}: {error:?}");
+        assert_eq!(error.known(), Known::NothingWritten);
+        assert_eq!(ran.load(Ordering::Relaxed), 2);
+        far.bench.expect(1, None, None).await;
+        drop(far.app);
+        far.test.drop().await;
+    }
+}

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crossfade::{Crossfade, Database, Engine, Flags, Options, Stage};
+use crossfade::{Crossfade, Database, Engine, Flags, Once, OperationId, Options, Stage};
 use crossfade_store::ControlStore;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf};
 
-use crate::support::{Bench, TestDatabase, definition, eventually, put};
+use crate::support::{Bench, People, TestDatabase, definition, eventually, put};
 
 /// Passes bytes on and counts round trips: how often the client speaks after the server did. What
 /// travels with something else counts once.
@@ -113,10 +113,24 @@ async fn a_wrapped_write_adds_none() {
         put(&migration, 1, &format!("wrapped {turn}")).await.expect("written");
     }
     let after = trips.load(Ordering::SeqCst);
+    for turn in 0..turns {
+        let name = &format!("once {turn}");
+        let done = migration
+            .write_once(
+                &OperationId::random(),
+                &1i64,
+                |tx| async move { People::legacy(tx).put(1, name).await },
+                |tx| async move { People::new(tx).put(1, name).await },
+            )
+            .await;
+        assert!(matches!(done, Ok(Once::Applied(_))), "{done:?}");
+    }
+    let once = trips.load(Ordering::SeqCst) - after;
     // Begin, Legacy, New, commit, and the ping by which the pool takes the connection back. A look
     // of the instance at the control tables may come in between; one more a write would be 50.
     let (hand_written, wrapped) = (between - before, after - between);
     assert!(hand_written.abs_diff(turns * 5) <= 10, "{hand_written} round trips by hand");
     assert!(wrapped.abs_diff(hand_written) <= 10, "{wrapped}, by hand {hand_written}");
+    assert!(once.abs_diff(hand_written) <= 10, "{once} with an id, by hand {hand_written}");
     test.drop().await;
 }
