@@ -10,7 +10,7 @@ use crossfade_core::{Key, MigrationState, Side, ToKey};
 use crossfade_store::{Entry, Lent, StoreError, StoreErrorKind};
 
 use crate::instance::Core;
-use crate::shared::Snapshot;
+use crate::shared::{Shared, Snapshot};
 use crate::work::{Modify, Pair, Work};
 use crate::writer::{MAX_EPOCHS, New, Stop, Stopped, not_entered, transient_or_final};
 use crate::{Migration, RequestStore, TransactionError, WriteError};
@@ -34,6 +34,20 @@ pub struct Transaction<S: RequestStore> {
     /// What its writes were decided by; an operation in flight keeps the epoch from being
     /// acknowledged.
     decided_by: Vec<Snapshot>,
+    /// Its writes' keys, which are pinned to the primary once it has ended.
+    written: Vec<Written>,
+}
+
+/// A key that was written. Dropped when the transaction has ended, whichever way.
+struct Written {
+    shared: Arc<Shared>,
+    key: Key,
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        drop(self.shared.routes.write(&self.key.text()));
+    }
 }
 
 impl<S: RequestStore> fmt::Debug for Transaction<S> {
@@ -45,7 +59,7 @@ impl<S: RequestStore> fmt::Debug for Transaction<S> {
 impl<S: RequestStore> Transaction<S> {
     pub(crate) async fn begin(core: Arc<Core<S>>) -> Result<Self, StoreError> {
         let tx = core.store.begin_unfenced().await?;
-        Ok(Self { core, tx: Some(tx), decided_by: Vec::new() })
+        Ok(Self { core, tx: Some(tx), decided_by: Vec::new(), written: Vec::new() })
     }
 
     /// The open transaction, for statements of the caller's own. They are not fenced, so they must
@@ -187,6 +201,8 @@ impl<S: RequestStore> Migration<S> {
                 Ok((answer, back)) => {
                     transaction.tx = Some(back);
                     transaction.decided_by.push(snapshot);
+                    let shared = Arc::clone(&self.shared);
+                    transaction.written.push(Written { shared, key: key.clone() });
                     return Ok(answer);
                 }
                 Err((stop, None)) => return Err(stopped(stop, &snapshot)),
