@@ -1,12 +1,13 @@
 //! Measuring how far the replicas are behind.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use crossfade_core::PrimaryLog;
 use crossfade_store::{Replica, StoreError, StoreErrorKind};
-use metrics::gauge;
+use metrics::{Gauge, Unit, gauge};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::instance::Core;
@@ -17,13 +18,19 @@ use crate::{RequestStore, clock};
 const REST: Duration = Duration::from_secs(1);
 
 /// A replica and what this instance knows of it.
-#[derive(Debug)]
 pub(crate) struct Follower {
     pub(crate) replica: Arc<dyn Replica>,
     /// The moment up to which it covers the primary; the least number when that is not known.
     covered_ms: AtomicI64,
     rests_until_ms: AtomicI64,
     trouble: Seldom,
+    told_behind: Gauge,
+}
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Follower").field(&self.status()).finish()
+    }
 }
 
 /// A replica as an instance knows it.
@@ -39,7 +46,12 @@ pub struct ReplicaStatus {
 
 impl Follower {
     pub(crate) fn new(replica: Arc<dyn Replica>) -> Self {
+        let text = "How far a replica may be behind the primary.";
+        let what = "crossfade_replica_behind_seconds";
+        let name = replica.name().to_owned();
+        let told_behind = gauge!(description: text, unit: Unit::Seconds, what, "replica" => name);
         Self {
+            told_behind,
             replica,
             covered_ms: AtomicI64::new(i64::MIN),
             rests_until_ms: AtomicI64::new(i64::MIN),
@@ -73,8 +85,7 @@ impl Follower {
     fn found(&self, covered_ms: Option<i64>) {
         self.covered_ms.store(covered_ms.unwrap_or(i64::MIN), Ordering::Release);
         let behind = self.status().behind.map_or(f64::INFINITY, |behind| behind.as_secs_f64());
-        let name = self.replica.name().to_owned();
-        gauge!("crossfade_replica_behind_seconds", "replica" => name).set(behind);
+        self.told_behind.set(behind);
     }
 }
 

@@ -47,7 +47,7 @@ impl Database {
         let AnyPool(pool) = pool.into();
         let invalid = |message: String| StoreError::new(StoreErrorKind::Invalid, message);
         #[cfg(feature = "sqlite")]
-        if let Pool::Sqlite(_) = pool {
+        if pool.engine() == Engine::Sqlite {
             return Err(invalid("SQLite has no replicas".to_owned())
                 .with_hint("leave the replica out; reads use the file itself"));
         }
