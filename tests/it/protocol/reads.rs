@@ -285,10 +285,10 @@ where
     let short = Options::default().lease(Duration::from_millis(300));
     for engine in engines(name) {
         let whole = async |scene: &Scene| story(scene, short.clone()).await;
-        let whole = tell(engine, None, &whole).await;
+        let whole = Box::pin(tell(engine, None, &whole)).await;
         assert!(matches!(whole, Outcome::Held), "{engine}: {whole:?}");
         let without = async |scene: &Scene| story(scene, short.clone().omitting(omission)).await;
-        let without = tell(engine, None, &without).await;
+        let without = Box::pin(tell(engine, None, &without)).await;
         assert!(matches!(without, Outcome::Broken(_)), "{engine}: the story shows nothing");
     }
 }
