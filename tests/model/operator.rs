@@ -246,6 +246,7 @@ impl Protocol {
             parity: verified,
             quarantined: if self.has(Rule::GateCountsMarks) { state.marks.count() } else { 0 },
             journaled: 0,
+            capture: None,
             flag: Some(FlagFacts {
                 percent: Some(if state.flag { 100.0 } else { 0.0 }),
                 full_for: state.flag.then_some(Duration::ZERO),

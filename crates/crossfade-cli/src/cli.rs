@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Stage(commands::stage::Args),
     Backfill(commands::backfill::Args),
     Verify(commands::verify::Args),
+    Repair(commands::repair::Args),
+    Capture(commands::capture::Args),
     Flag(commands::flag::Args),
     Rollback(commands::rollback::Args),
     Status(commands::status::Args),

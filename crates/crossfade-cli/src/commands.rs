@@ -2,11 +2,13 @@
 
 pub(crate) mod audit;
 pub(crate) mod backfill;
+pub(crate) mod capture;
 pub(crate) mod contract;
 pub(crate) mod expand;
 pub(crate) mod flag;
 pub(crate) mod init;
 pub(crate) mod new;
+pub(crate) mod repair;
 pub(crate) mod rollback;
 pub(crate) mod stage;
 pub(crate) mod status;
@@ -53,6 +55,8 @@ async fn run_to_end(app: &App, global: Global, command: Command) -> Result<Exit,
         Command::Stage(args) => stage::run(app, &args).await,
         Command::Backfill(args) => backfill::run(app, &args).await,
         Command::Verify(args) => verify::run(app, &args).await,
+        Command::Capture(args) => capture::run(app, &args).await,
+        Command::Repair(args) => repair::run(app, &args).await,
         Command::Flag(args) => flag::run(app, &args).await,
         Command::Rollback(args) => rollback::run(app, &args).await,
         Command::Status(args) => status::run(app, &args).await,

@@ -1,9 +1,9 @@
-//! Ctrl-C.
+//! Ctrl-C, and the signal by which a service is stopped.
 
-use std::process;
+use std::{io, process};
 
 use crossfade_reconcile::{Cancel, cancellation};
-use tokio::task::JoinHandle;
+use tokio::{signal, task::JoinHandle};
 
 use crate::{
     cli::Command,
@@ -14,12 +14,15 @@ use crate::{
 /// What remains of a command that Ctrl-C ends; `None` for commands that end in their own way.
 pub(crate) fn rest(command: &Command) -> Option<&'static str> {
     match command {
-        Command::Backfill(_) | Command::Verify(_) | Command::Demo(_) => None,
+        Command::Backfill(_) | Command::Verify(_) | Command::Repair(_) | Command::Demo(_) => None,
         // A watch ends without an error.
         Command::Status(args) if args.watch => None,
         Command::Flag(args) if args.ends_anywhere() => None,
         Command::Status(_) | Command::Audit(_) => Some("nothing was changed"),
         Command::New(_) | Command::Init(_) => Some("what was made stays; run it again"),
+        Command::Capture(_) => Some(
+            "`crossfade capture status` tells how the capture stands; running it again finishes",
+        ),
         Command::Expand(_) => Some(
             "statements that are done stay done; running it again goes on after them, once the \
              one that was running has ended on the server",
@@ -44,14 +47,28 @@ pub(crate) fn rest(command: &Command) -> Option<&'static str> {
 
 /// Returns once Ctrl-C was pressed.
 pub(crate) async fn interrupted(rest: &str) -> Failure {
-    match tokio::signal::ctrl_c().await {
+    match signal::ctrl_c().await {
         Ok(()) => Failure::new(Exit::Failed, "interrupted").with_hint(rest),
         // It ends the process then, as without a listener.
         Err(_) => std::future::pending().await,
     }
 }
 
-/// Listens for Ctrl-C until dropped: the first asks the work to stop after its batch, the second
+/// Returns once this process is asked to stop.
+async fn asked() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminated = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            pressed = signal::ctrl_c() => pressed,
+            _ = terminated.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    signal::ctrl_c().await
+}
+
+/// Listens for Ctrl-C and SIGTERM until dropped: the first asks the work to stop after its batch, the second
 /// ends the process, which loses nothing but the batch.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
@@ -63,12 +80,12 @@ impl Interrupt {
     pub(crate) fn listen(output: Output) -> Self {
         let (canceller, cancel) = cancellation();
         let listener = tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_err() {
+            if asked().await.is_err() {
                 return;
             }
             canceller.cancel();
             output.note("stopping after this batch; Ctrl-C again stops at once");
-            if tokio::signal::ctrl_c().await.is_ok() {
+            if asked().await.is_ok() {
                 process::exit(Exit::Failed as i32);
             }
         });

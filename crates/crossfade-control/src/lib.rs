@@ -7,6 +7,7 @@
 mod stores;
 
 mod advance;
+mod capture;
 mod check;
 mod flag;
 mod rollback;
@@ -18,6 +19,10 @@ mod conflict;
 mod facts;
 
 pub use advance::{Advance, AdvanceError, Advanced, NewRows, advance, pass_gate};
+pub use capture::{
+    CaptureChanged, CaptureError, CaptureRequest, CaptureStatus, capture_status, change_capture,
+    plan_capture,
+};
 pub use check::{Check, check};
 pub use close::{CloseError, Patience, Stragglers};
 pub use flag::{FlagChange, FlagChanged, FlagEdit, FlagError, change_flag};

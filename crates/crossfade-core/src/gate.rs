@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Definition, Epoch, RunId, RunState, Stage};
+use crate::{CaptureFacts, CaptureMode, Definition, Epoch, RunId, RunState, Stage};
 
 /// What is known of the newest backfill run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub struct Facts {
     pub quarantined: u64,
     /// Keys in the journal.
     pub journaled: u64,
+    /// What becomes of writes around the SDK; `None` where nothing looks at them.
+    pub capture: Option<CaptureFacts>,
     /// The read flag.
     pub flag: Option<FlagFacts>,
     /// The instances whose lease has not lapsed.
@@ -216,13 +218,19 @@ impl Refusals<'_> {
                 if parity.run == Some(run.id)
                     && run.finished_ms.is_some_and(|end| end <= parity.started_ms) =>
             {
-                self.clean(parity);
+                self.clean(parity, facts);
             }
             _ => self.add(format!("no verification since backfill run {}", run.id), verify),
         }
     }
 
-    fn clean(&mut self, parity: &Parity) {
+    fn clean(&mut self, parity: &Parity, facts: &Facts) {
+        let since = facts.capture.filter(|capture| capture.mode == CaptureMode::Journal);
+        // What was written around the SDK before then is in no journal.
+        if since.is_some_and(|capture| parity.started_ms < capture.since_ms) {
+            let verify = self.command("verify");
+            self.add("nothing was verified since the capture keeps a journal", verify);
+        }
         let remaining = parity.differences.saturating_sub(parity.repaired);
         if remaining > 0 {
             self.add(
@@ -266,7 +274,11 @@ impl Refusals<'_> {
         if facts.journaled > 0 {
             self.add(
                 format!("{} keys wait in the journal", facts.journaled),
-                format!("`crossfade verify {} --repair`", self.name),
+                format!(
+                    "`crossfade repair {} --follow` carries them to New, and those that come; ask \
+                     again beside it",
+                    self.name
+                ),
             );
         }
     }
@@ -288,10 +300,20 @@ impl Refusals<'_> {
         }
         // The pass that opened `live` saw none of the writes of `live`.
         match &facts.parity {
-            Some(parity) if parity.started_ms >= facts.stage_opened_ms => self.clean(parity),
+            Some(parity) if parity.started_ms >= facts.stage_opened_ms => self.clean(parity, facts),
             _ => self.add("nothing was verified since `live` began", self.command("verify")),
         }
         self.no_leftovers(facts);
+        if facts.capture.is_some_and(|capture| capture.mode == CaptureMode::Journal) {
+            self.add(
+                "the capture keeps a journal, which nothing carries to New from `ramp_down` on",
+                format!(
+                    "lead its writers through the SDK (`crossfade capture status {0}` names them), \
+                     then `crossfade capture install {0} --mode reject`",
+                    self.name
+                ),
+            );
+        }
     }
 
     fn complete(&mut self, definition: &Definition, facts: &Facts) {

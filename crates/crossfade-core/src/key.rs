@@ -85,6 +85,12 @@ fn unquote(text: &str) -> Option<(String, &str)> {
                     let code: String = chars.by_ref().take(4).map(|(_, digit)| digit).collect();
                     out.push(char::from_u32(u32::from_str_radix(&code, 16).ok()?)?);
                 }
+                // The databases' own JSON has short forms.
+                'b' => out.push('\u{8}'),
+                'f' => out.push('\u{c}'),
+                'n' => out.push('\n'),
+                'r' => out.push('\r'),
+                't' => out.push('\t'),
                 escaped => out.push(escaped),
             },
             c => out.push(c),
@@ -165,6 +171,13 @@ mod tests {
         check((1i64, "b"), r#"["1","b"]"#);
         check(("a\",\"b", "c\\"), r#"["a\",\"b","c\\"]"#);
         check(("ü\n", ""), "[\"ü\\u000a\",\"\"]");
+    }
+
+    #[test]
+    fn text_that_a_database_wrote_is_read() {
+        let parts = ["\u{8}\u{c}\n\r\t\u{1}/", "\"\\"].map(str::to_owned).to_vec();
+        let text = r#"["\b\f\n\r\t\u0001/","\"\\"]"#;
+        assert_eq!(Key::from_text(text, 2), Some(Key::new(parts)));
     }
 
     #[test]

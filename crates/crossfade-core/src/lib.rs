@@ -6,6 +6,7 @@
 mod backoff;
 mod batch;
 mod breaker;
+mod capture;
 mod comparison;
 mod definition;
 mod gate;
@@ -25,6 +26,7 @@ pub use breaker::{
     Admission, Breaker, BreakerChange, BreakerCounts, BreakerOptions, BreakerState, BreakerTrip,
     Observation, Offer, Probe, past_breaker,
 };
+pub use capture::{CaptureFacts, CaptureMode, UnknownCaptureMode, capture_refusal};
 pub use comparison::{Comparison, FieldDifference, by_equality};
 pub use definition::{BackfillOptions, Definition, GateOptions, MAPPED_ALIAS, SideTable};
 pub use gate::{Approval, Facts, FlagFacts, InstanceFacts, Parity, Refusal, RunFacts, refusals};

@@ -91,7 +91,7 @@ pub fn rollback_stage(
 pub struct StageEffects {
     /// The run and its cursor are void: rows that were copied may fall behind from now on.
     pub voids_run: bool,
-    /// The marks of quarantined keys go: New is empty, so no row of it is behind.
+    /// The marks of quarantined keys go, and the journal: New is empty, so no row of it is behind.
     pub clears_marks: bool,
 }
 

@@ -1,9 +1,11 @@
 //! Making New equal to the mapped Legacy rows, and measuring whether it is.
 //!
 //! [`backfill()`] inserts what is absent, [`verify()`] compares both sides chunk by chunk and
-//! repairs what it names when asked to. Both work through the ports; the rows never leave the database.
+//! repairs what it names when asked to, [`repair_journal()`] carries over the keys that writers around
+//! the SDK left dirty. All work through the ports; the rows never leave the database.
 
 mod backfill;
+mod journal;
 mod verify;
 
 mod cancel;
@@ -17,6 +19,10 @@ pub use backfill::{
     BackfillSettings, backfill,
 };
 pub use cancel::{Cancel, Canceller, cancellation};
+pub use journal::{
+    JournalError, JournalHooks, JournalMode, JournalProgress, JournalReport, JournalSettings,
+    repair_journal,
+};
 pub use verify::{
     Differences, Samples, VerifyError, VerifyHooks, VerifyMode, VerifyProgress, VerifyReport,
     VerifySettings, verify,

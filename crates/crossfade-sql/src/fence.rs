@@ -93,7 +93,7 @@ impl Database {
             #[cfg(feature = "mysql")]
             Engine::Mysql => {
                 let enter = self.enter_mariadb(migration, epoch, key);
-                self.begin_mariadb(&enter, lock_timeout).await.map_err(turned_away)
+                self.begin_mariadb(migration, &enter, lock_timeout).await.map_err(turned_away)
             }
             #[cfg(feature = "postgres")]
             Engine::Postgres => {
@@ -263,11 +263,13 @@ impl Database {
     /// Begins a transaction with `enter` in the same round trip.
     pub(crate) async fn begin_mariadb(
         &self,
+        migration: &MigrationName,
         enter: &str,
         lock_timeout: Option<Duration>,
     ) -> Result<Session, sqlx::Error> {
         let bounds = lock_timeout.map_or_else(String::new, mariadb::lock_bounds);
-        self.begin_by(format!("{}; {enter}", mariadb::begin(&bounds))).await
+        let begin = mariadb::begin(&(bounds + &mariadb::passed_fence(migration)));
+        self.begin_by(format!("{begin}; {enter}")).await
     }
 }
 

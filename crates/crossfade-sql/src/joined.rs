@@ -27,9 +27,9 @@ pub(crate) async fn join(
     match database.engine() {
         #[cfg(feature = "mysql")]
         Engine::Mysql => {
-            let bounds = lock_timeout.map_or_else(String::new, mariadb::bound_within);
+            let passed = mariadb::passed_within(migration, lock_timeout);
             let enter = database.enter_mariadb(migration, epoch, Some(key));
-            let text = format!("{bounds}savepoint {SAVEPOINT}; {enter}");
+            let text = format!("{passed}savepoint {SAVEPOINT}; {enter}");
             session.run_script(&text).await.map_err(turned_away)
         }
         #[cfg(feature = "postgres")]
@@ -62,7 +62,7 @@ pub(crate) async fn join(
 pub(crate) async fn step_back(session: &mut Session) -> Result<(), StoreError> {
     let after = match session.engine() {
         #[cfg(feature = "mysql")]
-        Engine::Mysql if session.bounded => mariadb::UNBOUND_WITHIN,
+        Engine::Mysql => mariadb::LEFT_WITHIN,
         _ => "",
     };
     let text = format!("rollback to savepoint {SAVEPOINT}; release savepoint {SAVEPOINT}{after}");
@@ -73,11 +73,15 @@ pub(crate) async fn step_back(session: &mut Session) -> Result<(), StoreError> {
 pub(crate) async fn settle(session: &mut Session) -> Result<(), StoreError> {
     let after = match session.engine() {
         #[cfg(feature = "mysql")]
-        Engine::Mysql if session.bounded => mariadb::UNBOUND_WITHIN,
+        Engine::Mysql => mariadb::LEFT_WITHIN,
         #[cfg(feature = "postgres")]
         Engine::Postgres if session.bounded => {
-            "; select set_config('lock_timeout', current_setting('crossfade.lock_timeout'), true)"
+            "; select set_config('crossfade.fence', '', true), \
+             set_config('lock_timeout', current_setting('crossfade.lock_timeout'), true)"
         }
+        // The caller's own statements are no write of Crossfade's to the triggers of a capture.
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => "; select set_config('crossfade.fence', '', true)",
         _ => "",
     };
     let text = format!("release savepoint {SAVEPOINT}{after}");

@@ -4,6 +4,7 @@
 //! written once wherever the engines agree; what differs stands in `dialect` and in the
 //! `install` scripts.
 
+mod capture;
 mod changes;
 mod control;
 mod database;

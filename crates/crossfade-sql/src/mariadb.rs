@@ -6,6 +6,7 @@
 //! on, its later statements would each commit by themselves, outside the fence. So they go into a
 //! transaction that nobody commits, since the commit releases the savepoint first, which is gone.
 
+use crossfade_core::MigrationName;
 use crossfade_store::{StoreError, StoreErrorKind};
 
 use crate::Engine;
@@ -50,7 +51,16 @@ pub(crate) fn rollback() -> String {
 
 /// Gives the session its own settings back.
 const RESTORE: &str = "set autocommit = 1, innodb_lock_wait_timeout = @crossfade_rows, \
-    lock_wait_timeout = @crossfade_tables, max_statement_time = @crossfade_time";
+    lock_wait_timeout = @crossfade_tables, max_statement_time = @crossfade_time, \
+    @crossfade_fence = null";
+
+/// The assignment by which a transaction says that it passed a migration's fence, as the triggers of
+/// a capture ask. It ends with the transaction: both of its ends take it back in their own text, and
+/// a connection that saw neither is closed.
+pub(crate) fn passed_fence(migration: &MigrationName) -> String {
+    // A migration name holds lower-case letters, digits and underscores.
+    format!(", @crossfade_fence = '{migration}'")
+}
 
 /// Assignments that bound each wait for a lock, on rows and on tables, in whole seconds as MariaDB
 /// counts them.
@@ -59,19 +69,23 @@ pub(crate) fn lock_bounds(timeout: std::time::Duration) -> String {
     format!(", innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}")
 }
 
-/// Bounds each wait for a lock within a transaction that is under way, until [`UNBOUND_WITHIN`]; in
-/// front of another statement.
-pub(crate) fn bound_within(timeout: std::time::Duration) -> String {
-    let bounds = lock_bounds(timeout);
+/// Says within a transaction that is under way which fence a write passes, and bounds its waits for
+/// locks, until [`LEFT_WITHIN`]; in front of another statement.
+pub(crate) fn passed_within(
+    migration: &MigrationName,
+    lock_timeout: Option<std::time::Duration>,
+) -> String {
+    let bounds = lock_timeout.map_or_else(String::new, lock_bounds);
     format!(
         "set @crossfade_outer_rows = @@innodb_lock_wait_timeout, \
-         @crossfade_outer_tables = @@lock_wait_timeout{bounds}; "
+         @crossfade_outer_tables = @@lock_wait_timeout{bounds}{}; ",
+        passed_fence(migration)
     )
 }
 
-/// Puts back what [`bound_within`] found; behind another statement.
-pub(crate) const UNBOUND_WITHIN: &str = "; set innodb_lock_wait_timeout = @crossfade_outer_rows, \
-    lock_wait_timeout = @crossfade_outer_tables";
+/// Takes back what [`passed_within`] said; behind another statement.
+pub(crate) const LEFT_WITHIN: &str = "; set innodb_lock_wait_timeout = @crossfade_outer_rows, \
+    lock_wait_timeout = @crossfade_outer_tables, @crossfade_fence = null";
 
 /// Whole seconds, rounded up; at least 1, since 0 would not wait at all.
 pub(crate) fn seconds(timeout: std::time::Duration) -> u128 {

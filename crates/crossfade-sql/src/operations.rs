@@ -43,7 +43,7 @@ pub(crate) async fn enter(
                 operation.attempt,
                 Engine::Mysql.now_ms(),
             );
-            match database.begin_mariadb(&enter, lock_timeout).await {
+            match database.begin_mariadb(migration, &enter, lock_timeout).await {
                 Ok(session) => Ok(Admission::First(Tx { session })),
                 Err(error) if mysql_number(&error) == Some(DUPLICATE) => {
                     earlier(database, entry, operation).await

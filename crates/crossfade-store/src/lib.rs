@@ -4,6 +4,7 @@
 //! All ports are object safe except [`FencedStore`] and [`SnapshotStore`], whose types of a
 //! transaction are the adapter's own.
 
+mod capture;
 mod changes;
 mod control;
 mod error;
@@ -18,6 +19,7 @@ mod schema;
 mod snapshot;
 mod switch;
 
+pub use capture::{Bypass, Capture, CaptureChange, CaptureStore, Cleaned, DirtyKey, Journal};
 pub use changes::Changes;
 pub use control::{
     AuditEntry, AuditRecord, ControlStore, EpochHolder, Heartbeat, InstanceRecord, Registration,

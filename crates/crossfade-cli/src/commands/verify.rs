@@ -11,6 +11,7 @@ use crate::{
     commands::words::{count, short},
     failure::{Exit, Failure},
     interrupt::Interrupt,
+    output::Output,
     progress::Progress,
 };
 
@@ -50,7 +51,8 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     let hooks = VerifyHooks { progress: &show, cancel: interrupt.cancel.clone() };
     let report = verify(&database, &database, &args.name, settings, hooks).await?;
     drop(progress);
-    tell(app, args, &report);
+    lines(app.output, &args.name, &report);
+    app.output.result(&report_json(&args.name, &report));
     if report.interrupted {
         let message = format!("interrupted after {}", count(report.compared, "key"));
         let hint = "a verification counts as a whole only; run it again";
@@ -59,9 +61,10 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     Ok(if report.remaining == 0 { Exit::Done } else { Exit::Differ })
 }
 
-fn tell(app: &App, args: &Args, report: &VerifyReport) {
+/// What a verification found, for people.
+pub(super) fn lines(output: Output, name: &MigrationName, report: &VerifyReport) {
     let found = report.found;
-    app.output.line(format_args!(
+    output.line(format_args!(
         "{} compared in {}: {} differing, {} missing, {} orphaned, {} repaired, {} in quarantine",
         count(report.compared, "key"),
         short(report.elapsed),
@@ -78,14 +81,19 @@ fn tell(app: &App, args: &Args, report: &VerifyReport) {
         ("only on New", &samples.orphaned),
     ] {
         if !keys.is_empty() {
-            app.output.line(format_args!("  {what}: {}", texts(keys).join(", ")));
+            output.line(format_args!("  {what}: {}", texts(keys).join(", ")));
         }
     }
     if report.quarantined > 0 {
-        app.output.line(format_args!("  `crossfade status {}` lists the quarantine", args.name));
+        output.line(format_args!("  `crossfade status {}` lists the quarantine", name));
     }
-    app.output.result(&json!({
-        "migration": args.name.as_str(),
+}
+
+/// The same for programs.
+pub(super) fn report_json(name: &MigrationName, report: &VerifyReport) -> Value {
+    let found = report.found;
+    json!({
+        "migration": name.as_str(),
         "compared": report.compared,
         "differing": found.differing,
         "missing": found.missing,
@@ -96,7 +104,7 @@ fn tell(app: &App, args: &Args, report: &VerifyReport) {
         "interrupted": report.interrupted,
         "elapsed_ms": report.elapsed.as_millis(),
         "samples": samples_json(report),
-    }));
+    })
 }
 
 fn samples_json(report: &VerifyReport) -> Value {

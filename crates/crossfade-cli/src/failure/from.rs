@@ -2,9 +2,11 @@
 
 use std::error::Error;
 
-use crossfade_control::{AdvanceError, CloseError, FlagError, RollbackError, RuleSetError};
+use crossfade_control::{
+    AdvanceError, CaptureError, CloseError, FlagError, RollbackError, RuleSetError,
+};
 use crossfade_core::{IllegalTransition, Refusal};
-use crossfade_reconcile::{BackfillError, VerifyError};
+use crossfade_reconcile::{BackfillError, JournalError, VerifyError};
 use crossfade_rules::edit::EditError;
 use crossfade_schema::{ExpandError, ManifestError, RunError, ScaffoldError, UnsafeScript};
 use crossfade_store::{StoreError, StoreErrorKind};
@@ -164,6 +166,29 @@ impl From<VerifyError> for Failure {
                 };
                 Self::of(exit, &error).or_hint(error.hint())
             }
+        }
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Store(error) => error.into(),
+            error => Self::of(Exit::Refused, &error).or_hint(error.hint()),
+        }
+    }
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        let exit = match &error {
+            CaptureError::Refused { .. } => Exit::Refused,
+            CaptureError::LockTimeout { .. } => Exit::LockTimeout,
+            CaptureError::Store(_) => Exit::Failed,
+        };
+        match error {
+            CaptureError::Store(error) => error.into(),
+            error => Self::of(exit, &error).or_hint(error.hint()),
         }
     }
 }

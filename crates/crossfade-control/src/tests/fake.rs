@@ -172,6 +172,7 @@ impl ControlStore for Fake {
             parity: Some(Parity { run: Some(run), started_ms: 6, differences: 0, repaired: 0 }),
             quarantined: inner.quarantined,
             journaled: 0,
+            capture: None,
             flag: None,
             instances: vec![InstanceFacts {
                 id: "i-1".to_owned(),

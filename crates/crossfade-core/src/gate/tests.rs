@@ -39,6 +39,7 @@ fn good(to: Stage) -> Facts {
         }),
         quarantined: 0,
         journaled: 0,
+        capture: None,
         flag: Some(if to == Stage::Live {
             FlagFacts { percent: Some(0.0), full_for: None }
         } else {
@@ -111,7 +112,29 @@ fn live() {
 }
 
 #[test]
+fn writers_around_the_sdk() {
+    let capture = |mode, since_ms| {
+        move |f: &mut Facts| {
+            f.capture = Some(CaptureFacts { mode, since_ms });
+        }
+    };
+    check(Stage::Live, "since the capture", capture(CaptureMode::Journal, 11));
+    check(Stage::RampDown, "the capture keeps a journal", capture(CaptureMode::Journal, 10));
+    for (to, mode) in [
+        (Stage::Live, CaptureMode::Journal),
+        (Stage::Live, CaptureMode::Reject),
+        (Stage::RampDown, CaptureMode::Reject),
+        (Stage::RampDown, CaptureMode::Observe),
+    ] {
+        let mut facts = good(to);
+        capture(mode, 10)(&mut facts);
+        assert_eq!(refusals(&definition(), to, &facts), [], "{mode} on the way to {to}");
+    }
+}
+
+#[test]
 fn ramp_down() {
+    check(Stage::RampDown, "1 keys wait in the journal", |f| f.journaled = 1);
     check(Stage::RampDown, "not in the database's rule set", |f| f.flag = None);
     check(Stage::RampDown, "stands at 25 %", |f| {
         f.flag = Some(FlagFacts { percent: Some(25.0), full_for: None });

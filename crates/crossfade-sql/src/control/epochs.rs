@@ -8,6 +8,7 @@ use crossfade_core::{Epoch, MigrationName, stage_effects};
 use crossfade_store::{AuditEntry, EpochHolder, StageChange, StoreError, StoreErrorKind};
 
 use super::append_audit;
+use crate::capture::journal;
 use crate::definition_json::from_json;
 use crate::error::Doing;
 use crate::fence::{announce, move_fence};
@@ -77,6 +78,9 @@ pub(super) async fn append(
     if effects.clears_marks || !database.keeps(Mechanism::MarksKept) {
         let sql = "delete from crossfade_quarantine where migration = $1";
         session.execute(sql, args![name]).await.doing(doing)?;
+    }
+    if effects.clears_marks {
+        journal::clear(&mut session, change.migration).await.doing(doing)?;
     }
     let entry = AuditEntry {
         action: "stage",

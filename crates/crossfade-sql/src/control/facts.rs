@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crossfade_core::{
-    Approval, Epoch, Facts, InstanceFacts, MigrationState, Parity, RunFacts, RunId, RunState, Stage,
+    Approval, CaptureFacts, Epoch, Facts, InstanceFacts, MigrationState, Parity, RunFacts, RunId,
+    RunState, Stage,
 };
 use crossfade_store::{StoreError, StoreErrorKind};
 
+use crate::capture::{Recorded, recorded};
 use crate::error::Doing;
 use crate::mechanism::Mechanism;
 #[cfg(feature = "postgres")]
@@ -35,7 +37,8 @@ pub(super) async fn gather(
                 "select {}, e.opened_ms, \
                    (select count(*) from crossfade_epochs o where o.migration = e.migration \
                     and o.epoch < e.epoch and o.closed_ms is null), \
-                   (select count(*) from crossfade_quarantine q where q.migration = e.migration) \
+                   (select count(*) from crossfade_quarantine q where q.migration = e.migration), \
+                   (select count(*) from crossfade_journal j where j.migration = e.migration) \
                  from crossfade_epochs e where e.migration = $1 and e.epoch = $2",
                 engine.now_ms()
             ),
@@ -57,7 +60,8 @@ pub(super) async fn gather(
         run: run(&mut session, name).await?,
         parity: parity(&mut session, name).await?,
         quarantined: u64::try_from(row.int(3)).unwrap_or_default(),
-        journaled: 0,
+        journaled: u64::try_from(row.int(4)).unwrap_or_default(),
+        capture: capture(&mut session, name).await?,
         flag: None,
         instances: instances(database, &mut session, state, now_ms).await?,
         legacy_quiet_for: legacy_quiet_for(engine, &mut session, state, now_ms).await?,
@@ -81,6 +85,11 @@ async fn run(session: &mut Session, name: &str) -> Result<Option<RunFacts>, Stor
             finished_ms: row.opt_int(2),
         })
     }))
+}
+
+async fn capture(session: &mut Session, name: &str) -> Result<Option<CaptureFacts>, StoreError> {
+    let recorded = recorded(session, name).await?;
+    Ok(recorded.map(|Recorded { mode, since_ms, .. }| CaptureFacts { mode, since_ms }))
 }
 
 async fn parity(session: &mut Session, name: &str) -> Result<Option<Parity>, StoreError> {

@@ -64,6 +64,19 @@ const VERSIONS: &[Version] = &[
         name: "operations_fence",
         script: Script::Only("postgres", include_str!("operations.postgres.sql")),
     },
+    Version {
+        number: 5,
+        name: "capture",
+        script: Script::Common {
+            text: include_str!("capture.sql"),
+            mysql: include_str!("capture.mysql.sql"),
+        },
+    },
+    Version {
+        number: 6,
+        name: "passed_fence",
+        script: Script::Only("postgres", include_str!("passed_fence.postgres.sql")),
+    },
 ];
 
 impl Script {

@@ -4,6 +4,7 @@ use crossfade_core::{MAPPED_ALIAS, MigrationName};
 
 use super::statements::Sql;
 use crate::Engine;
+use crate::capture::key_text;
 use crate::shape::{Args, MappedColumn, ResolvedTable, Rows, Shape};
 
 /// The mapped row and New's row differ.
@@ -41,6 +42,9 @@ impl Shape {
 
     /// Compares a range. Its first column counts the keys and is the same in every row; then come
     /// the kind of difference and the key. Without differences there is one row without a kind.
+    ///
+    /// A key in the journal is not named either: its mark was committed with the write that made the
+    /// sides differ, so the snapshot that shows the difference shows the mark.
     ///
     /// Rows whose key is in quarantine are left out before the mapping sees them, since the
     /// mapping itself may be what fails on them. Two left joins stand for a full one: SQLite joins
@@ -82,7 +86,8 @@ impl Shape {
              left join crossfade_pairs as p on {orphan_on} where p.kind is null) \
              select c.compared, a.kind, {texts} from (select (select count(*) from crossfade_all) \
              + (select count(*) from {legacy_table} as t where {marked_within} and {legacy_marked}) \
-             as compared) as c left join crossfade_all as a on a.kind > 0 order by {order}",
+             as compared) as c left join (select f.* from crossfade_all as f \
+             where f.kind > 0{unjournaled}) as a on true order by {order}",
             marks = self.marks(),
             bare = legacy.bare,
             legacy_table = legacy.qualified,
@@ -99,8 +104,30 @@ impl Shape {
             orphan_on = on("n", &|n| format!("p.n{n}")),
             texts = self.numbered(|n| format!("cast(a.k{n} as {})", self.engine.text_type())),
             order = self.numbered(|n| format!("a.k{n}")),
+            unjournaled = self.unjournaled(name),
         );
         Sql { text, args: args.0 }
+    }
+
+    /// The condition that the key of a row `f` is not in the journal of migration number `name`.
+    fn unjournaled(&self, name: usize) -> String {
+        let columns: Vec<String> = (0..self.legacy.key.len()).map(|n| format!("f.k{n}")).collect();
+        let key = match self.engine {
+            #[cfg(feature = "mysql")]
+            Engine::Mysql => format!(
+                "convert({} using utf8mb4) collate utf8mb4_nopad_bin",
+                key_text(self.engine, &columns)
+            ),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres => key_text(self.engine, &columns),
+            // Nothing is journaled there.
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite => return String::new(),
+        };
+        format!(
+            " and not exists (select 1 from crossfade_journal as j \
+             where j.migration = ${name} and j.key = {key})"
+        )
     }
 
     /// The keys of New in a range, as texts.

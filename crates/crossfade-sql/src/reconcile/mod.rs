@@ -25,6 +25,8 @@ use crate::error::store_error;
 use crate::mechanism::Mechanism;
 use crate::session::Session;
 
+pub(crate) use repair::reconcile;
+
 /// How long a statement that holds locks on Legacy rows waits for another one. The application's
 /// writers wait behind it meanwhile.
 const LOCKS: Timeouts =
@@ -111,7 +113,7 @@ fn invalid(message: String) -> StoreError {
 }
 
 /// The key that a control table holds.
-fn stored_key(state: &MigrationState, text: &str) -> Result<Key, StoreError> {
+pub(crate) fn stored_key(state: &MigrationState, text: &str) -> Result<Key, StoreError> {
     Key::from_text(text, state.definition.legacy.key.len()).ok_or_else(|| {
         invalid(format!("a stored key of `{}` cannot be read", state.definition.name))
     })

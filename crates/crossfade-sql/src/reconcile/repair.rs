@@ -1,12 +1,16 @@
 //! Repair of one key: New becomes equal to the mapped Legacy row.
+//!
+//! A key of the journal loses its mark in the same transaction, at its end: a writer holds the Legacy
+//! row when it comes to the mark, so the mark is the last thing that is waited for on either side.
 
 use crossfade_core::{Key, MigrationState};
-use crossfade_store::{EnterError, Entry, StoreError};
+use crossfade_store::{Cleaned, DirtyKey, EnterError, Entry, StoreError};
 
 use super::backfill::undoable;
 use super::refusal::refusal;
 use super::{LOCKS, enter, invalid};
 use crate::Database;
+use crate::capture::journal;
 use crate::error::{Doing, store_error};
 use crate::fence::{announce, mark};
 use crate::mechanism::Mechanism;
@@ -16,11 +20,25 @@ use crate::value::args;
 
 const DOING: &str = "failed to repair a key";
 
+/// See the port's `repair`.
 pub(super) async fn repair(
     database: &Database,
     state: &MigrationState,
     key: &Key,
 ) -> Result<Option<String>, EnterError> {
+    Ok(match reconcile(database, state, key, None).await? {
+        Cleaned::Quarantined { reason } => Some(reason),
+        Cleaned::Equal | Cleaned::Gone => None,
+    })
+}
+
+/// Repairs a key and takes the mark that led to it out of the journal, if it is there still.
+pub(crate) async fn reconcile(
+    database: &Database,
+    state: &MigrationState,
+    key: &Key,
+    dirty: Option<&DirtyKey>,
+) -> Result<Cleaned, EnterError> {
     let definition = &state.definition;
     let name = &definition.name;
     if !state.stage.reconciles() && database.keeps(Mechanism::RepairStage) {
@@ -40,6 +58,12 @@ pub(super) async fn repair(
     loop {
         let mut session = enter(database, name, state.epoch, Some(key)).await?;
         bound(&mut session, database.engine(), LOCKS).await.doing(DOING)?;
+        if let Some(dirty) = dirty
+            && !journal::is_marked(&mut session, name, dirty).await.doing(DOING)?
+        {
+            session.rollback().await;
+            return Ok(Cleaned::Gone);
+        }
         let marks_only = reason.is_some();
         if !marks_only {
             // The upsert locks the Legacy row first and the New row after it, as writers do.
@@ -53,8 +77,16 @@ pub(super) async fn repair(
             }
             None => release(database, &mut session, entry).await?,
         }
+        if let Some(dirty) = dirty {
+            journal::acknowledge(&mut session, name, dirty).await.doing(DOING)?;
+        }
         match session.commit().await {
-            Ok(()) => return Ok(reason),
+            Ok(()) => {
+                return Ok(match reason {
+                    Some(reason) => Cleaned::Quarantined { reason },
+                    None => Cleaned::Equal,
+                });
+            }
             Err(error) => match refusal(&error) {
                 Some(refused) if !marks_only && reason.is_none() => reason = Some(refused),
                 _ => return Err(store_error(DOING, error).into()),

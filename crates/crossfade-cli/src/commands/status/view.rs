@@ -74,6 +74,15 @@ pub(super) fn page(status: &Status) -> String {
     lines.push(format!("  quarantine   {}", count(facts.quarantined, "key")));
     lines.extend(status.quarantine.iter().map(|(key, reason)| format!("    {key}: {reason}")));
     lines.push(format!("  journal      {}", count(facts.journaled, "key")));
+    lines.push(match &facts.capture {
+        None => "  capture      none".to_owned(),
+        Some(capture) => format!(
+            "  capture      {} since {}; `crossfade capture status {}` tells what it saw",
+            capture.mode,
+            date(capture.since_ms),
+            definition.name
+        ),
+    });
     lines.push(format!("  instances    {}", status.instances.len()));
     for instance in &status.instances {
         let lease = match u64::try_from(instance.lease_left_ms) {
@@ -146,6 +155,10 @@ pub(super) fn as_json(status: &Status) -> Value {
             json!({ "key": key, "reason": reason })
         }).collect::<Vec<_>>(),
         "journaled": facts.journaled,
+        "capture": facts.capture.map(|capture| json!({
+            "mode": capture.mode.as_str(),
+            "since": date(capture.since_ms),
+        })),
         "instances": status.instances.iter().map(|instance| json!({
             "id": instance.id,
             "version": instance.version,
