@@ -7,6 +7,7 @@ mod backfill_race;
 mod bad_input;
 mod breaker;
 mod cancel;
+mod capture;
 mod command_line;
 mod commit_unknown;
 mod compared;
