@@ -79,8 +79,11 @@ async fn keys_of_one_text() {
         assert_eq!((report.compared, report.found.total()), (10, 0));
         // To some collations that is no change.
         plain(&bench.db, "delete from people where id = 'A'").await.expect("deleted");
+        assert_eq!(repair(&bench).await.repaired, 1);
         plain(&bench.db, "update people set id = 'A' where id = 'a'").await.expect("written");
-        assert_eq!(dirty(&bench).await, ["A", "a"]);
+        let mut both = dirty(&bench).await;
+        both.sort();
+        assert_eq!(both, ["A", "a"]);
         assert_eq!(repair(&bench).await.repaired, 2);
         assert_eq!(compared(&bench).await.compared, 9);
         assert_eq!(compared(&bench).await.found.total(), 0);
