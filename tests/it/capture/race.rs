@@ -75,6 +75,48 @@ async fn a_row_that_comes_back_beside_its_repair_keeps_its_mark() {
     test.drop().await;
 }
 
+/// A writer takes the Legacy row and then the mark. A repair that took them the other way round
+/// would stand in its way, each waiting for the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_that_waits_for_legacy_holds_no_mark() {
+    capturing("lock_order", async |bench, _| {
+        let state = bench.go(Stage::DualWrite).await;
+        capture(&bench, CaptureMode::Journal).await;
+        plain(&bench.db, "insert into people values (1, 'one')").await.expect("written");
+        let mark = only_mark(&bench).await;
+        let hold = "begin; select * from people where id = 1 for update";
+        let cleaning = || {
+            let (db, state, mark) = (bench.db.clone(), state.clone(), mark.clone());
+            tokio::spawn(async move { db.clean(&state, &mark).await })
+        };
+        let waits = async || bench.sessions_waiting().await > 0;
+        let free = "select * from crossfade_journal for update nowait";
+        // How the repair ends depends on how soon the row is let go.
+        let cleaned = if let Some(pool) = bench.db.postgres() {
+            let mut holder = pool.acquire().await.expect("a connection");
+            sqlx::raw_sql(hold).execute(&mut *holder).await.expect("held");
+            let cleaning = cleaning();
+            eventually("the repair waits", waits).await;
+            plain(&bench.db, free).await.expect("nobody holds the mark");
+            sqlx::raw_sql("rollback").execute(&mut *holder).await.expect("let go");
+            cleaning
+        } else {
+            let mut holder = bench.db.mysql().expect("MariaDB").acquire().await.expect("one");
+            sqlx::raw_sql(hold).execute(&mut *holder).await.expect("held");
+            let cleaning = cleaning();
+            eventually("the repair waits", waits).await;
+            plain(&bench.db, free).await.expect("nobody holds the mark");
+            sqlx::raw_sql("rollback").execute(&mut *holder).await.expect("let go");
+            cleaning
+        };
+        let cleaned = cleaned.await.expect("no panic");
+        if cleaned.is_ok() {
+            bench.expect(1, Some("one"), Some("one")).await;
+        }
+    })
+    .await;
+}
+
 /// A writer in no hurry holds its own keys up and no others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_a_writer_holds_is_passed_over() {
