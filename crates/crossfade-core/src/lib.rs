@@ -33,7 +33,9 @@ pub use gate::{Approval, Facts, FlagFacts, InstanceFacts, Parity, Refusal, RunFa
 pub use key::{Key, ToKey};
 pub use lock_id::{epoch_lock_id, key_lock_id, script_lock_id};
 pub use name::{FlagKey, Identifier, MigrationName, NameError, TableName};
-pub use plan::{NewWrite, ReadFacts, ReadPlan, WritePlan, answer_counts, read_plan, write_plan};
+pub use plan::{
+    AtOnce, NewWrite, ReadFacts, ReadPlan, WritePlan, answer_counts, read_plan, write_plan,
+};
 pub use replica::{LogPosition, PrimaryLog, ReplicaFacts, ReplicaRefusal, replica_refusal};
 pub use run::{
     BatchFacts, BatchPermit, Opening, OpeningFacts, after_segments, batch_permit, opening,

@@ -37,6 +37,35 @@ pub struct WritePlan {
     pub answer: Side,
 }
 
+/// What one statement writes, fence included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtOnce {
+    /// Legacy alone.
+    Legacy,
+    /// New alone.
+    New,
+    /// Legacy, then New.
+    Both,
+}
+
+impl WritePlan {
+    /// What a single statement may write where the plan needs nothing beside the application's own
+    /// writes; `None` where it needs a transaction. `marked` says whether the key is in quarantine,
+    /// which ends with the write.
+    ///
+    /// A statement waits for the locks on all its tables before its first word is carried out, so no
+    /// bound that it sets holds for them. Where New must not hold Legacy up, it is no choice.
+    #[must_use]
+    pub const fn at_once(&self, marked: bool) -> Option<AtOnce> {
+        match (self.legacy, self.new) {
+            (true, NewWrite::None) => Some(AtOnce::Legacy),
+            (true, NewWrite::Required) if !marked => Some(AtOnce::Both),
+            (false, NewWrite::Required) if !marked => Some(AtOnce::New),
+            _ => None,
+        }
+    }
+}
+
 /// The plan of every write in `stage`.
 ///
 /// Adjacent stages are safe beside each other: see the table in `docs/architecture.md`.
@@ -154,6 +183,24 @@ mod tests {
         ];
         for (stage, legacy, new, answer) in expected {
             assert_eq!(write_plan(stage), WritePlan { legacy, new, base: answer, answer });
+        }
+    }
+
+    #[test]
+    fn one_statement_writes_what_needs_no_bound_and_no_mark() {
+        let expected = [
+            (Stage::Off, Some(AtOnce::Legacy), Some(AtOnce::Legacy)),
+            (Stage::DeleteOnly, None, None),
+            (Stage::DualWrite, None, None),
+            (Stage::Live, Some(AtOnce::Both), None),
+            (Stage::RampDown, Some(AtOnce::Both), None),
+            (Stage::Complete, Some(AtOnce::New), None),
+            (Stage::Contracted, Some(AtOnce::New), None),
+        ];
+        for (stage, unmarked, marked) in expected {
+            let plan = write_plan(stage);
+            assert_eq!((plan.at_once(false), plan.at_once(true)), (unmarked, marked), "{stage}");
+            assert!(unmarked.is_none() || !plan.new.tolerates_refusal(), "{stage}");
         }
     }
 

@@ -7,6 +7,7 @@
 mod breaker;
 mod clock;
 mod compared;
+mod declared;
 mod error;
 mod fields;
 mod follow;
@@ -33,6 +34,7 @@ mod work;
 mod writer;
 
 pub use breaker::BreakerStatus;
+pub use declared::{Bound, Statement};
 pub use error::{Known, ReadError, TransactionError, WriteError};
 pub use fields::Fields;
 pub use instance::{Instance, RequestStore};

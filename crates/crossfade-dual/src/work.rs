@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
-use crossfade_core::Side;
-use crossfade_store::Lent;
+use crossfade_core::{AtOnce, Side};
+use crossfade_store::{AtOnceError, Entry, Lent};
 
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -18,6 +18,16 @@ pub(crate) trait Work<'w, Tx, T, E>: Send + Sync {
 
     /// The write of one side.
     fn run(&'w self, side: Side, tx: Lent<Tx>) -> Boxed<'w, Result<T, E>>;
+
+    /// The whole write in one statement; `None` where it is none of the store's.
+    fn at_once<'a>(
+        &'a self,
+        _entry: Entry<'a>,
+        _sides: AtOnce,
+        _answer: Side,
+    ) -> Option<Boxed<'a, Result<T, AtOnceError>>> {
+        None
+    }
 }
 
 /// A write of two closures.

@@ -13,6 +13,7 @@ use crossfade_store::{
 };
 use tracing::Instrument;
 
+use crate::declared::at_once;
 use crate::once::{Course, Doubt, Once};
 use crate::work::{Modify, Pair, Work};
 use crate::{Migration, OperationId, RequestStore, WriteError};
@@ -225,6 +226,13 @@ impl<S: RequestStore> Migration<S> {
     ) -> Result<Once<T>, Stop<E>> {
         let store = &self.core.store;
         let entry = Entry { migration: &snapshot.definition.name, epoch: snapshot.epoch, key };
+        if course.operation.is_none() {
+            let plan = write_plan(snapshot.stage);
+            let marked = snapshot.quarantined.contains(key.text().as_ref());
+            if let Some(outcome) = at_once(entry, plan, marked, new, work).await {
+                return outcome.map(Once::Applied);
+            }
+        }
         let lock_timeout = self.lock_timeout(snapshot);
         let attempt = rand::random();
         let tx = match course.operation {

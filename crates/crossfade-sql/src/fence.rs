@@ -33,7 +33,7 @@ pub(crate) const ENTERING: &str = "failed to begin a fenced transaction";
 
 /// SQLSTATE that `crossfade_enter` raises for a closed epoch.
 #[cfg(feature = "postgres")]
-const CLOSED: &str = "CFF01";
+pub(crate) const CLOSED: &str = "CFF01";
 
 /// What MariaDB says when the fence has not found the epoch open.
 #[cfg(feature = "mysql")]
@@ -79,6 +79,12 @@ impl Database {
     #[cfg(feature = "postgres")]
     pub(crate) fn fence_literal(&self, migration: &MigrationName) -> String {
         format!("'{}'", self.fence_sequence(migration).replace('\'', "''"))
+    }
+
+    /// Whether a transaction has to name READ COMMITTED, as far as is known.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn names_isolation(&self) -> bool {
+        self.inner.name_isolation.load(Ordering::Relaxed)
     }
 
     /// [`enter_epoch`](Self::enter_epoch), with a bound on each wait for a lock.

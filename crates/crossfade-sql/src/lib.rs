@@ -9,6 +9,7 @@ mod changes;
 mod control;
 mod database;
 mod db;
+mod declared;
 mod definition_json;
 mod dialect;
 mod error;
@@ -35,6 +36,7 @@ mod value;
 
 pub use database::{AnyPool, Database, Engine};
 pub use db::{Conn, Db};
+pub use declared::{Bindable, Bound, Declared};
 #[cfg(feature = "mutants")]
 pub use mechanism::Mechanism;
 #[cfg(feature = "postgres")]

@@ -12,7 +12,6 @@ use crossfade_store::{StoreError, StoreErrorKind};
 use crate::Engine;
 use crate::schema::skip;
 use crate::session::Session;
-use crate::value::Value;
 
 /// The savepoint that shows whether the transaction is still the one that was begun.
 pub(crate) const SAVEPOINT: &str = "crossfade_transaction";
@@ -130,7 +129,7 @@ pub(crate) fn accepted(version: &str, schema: Option<String>) -> Result<String, 
 
 /// Turns `$1` into `?`, and repeats and orders the arguments as the text asks for them. What stands
 /// in quotes and comments is left alone.
-pub(crate) fn translate(sql: &str, args: &[Value]) -> (String, Vec<Value>) {
+pub(crate) fn translate<T: Clone>(sql: &str, args: &[T]) -> (String, Vec<T>) {
     let (mut text, mut bound) = (String::with_capacity(sql.len()), Vec::with_capacity(args.len()));
     let (mut at, mut in_name) = (0, false);
     while let Some(c) = sql[at..].chars().next() {
@@ -159,6 +158,7 @@ pub(crate) fn translate(sql: &str, args: &[Value]) -> (String, Vec<Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Value;
 
     #[track_caller]
     fn check(sql: &str, expected: &str, order: &[i64]) {

@@ -5,6 +5,10 @@
 //! issue 4385). A [`Session`] counts itself as open from before the first byte of `begin` until
 //! the answer to `commit` or `rollback`, and is closed instead of returned when dropped between.
 
+#[cfg(feature = "postgres")]
+mod autocommit;
+mod pool;
+
 #[cfg(feature = "sqlite")]
 use std::sync::Arc;
 
@@ -33,6 +37,8 @@ use crate::tracked::PgConn;
 #[cfg(feature = "mysql")]
 use crate::unbroken::MySqlConn;
 use crate::value::{Row, Value, bind, decode};
+#[cfg(feature = "postgres")]
+pub(crate) use autocommit::Failed;
 
 #[cfg(feature = "mysql")]
 type MySqlTransactions = <MySql as sqlx::Database>::TransactionManager;
@@ -147,17 +153,6 @@ impl Database {
                 }
                 rows => return rows,
             }
-        }
-    }
-
-    fn pool_pings(&self) -> bool {
-        match &self.inner.pool {
-            #[cfg(feature = "mysql")]
-            Pool::Mysql(pool) => pool.options().get_test_before_acquire(),
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => pool.options().get_test_before_acquire(),
-            #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => pool.options().get_test_before_acquire(),
         }
     }
 

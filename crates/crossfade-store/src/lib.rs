@@ -2,11 +2,12 @@
 //!
 //! Adapters implement these traits; engines are written against them and never name an adapter.
 //! All ports are object safe except [`FencedStore`] and [`SnapshotStore`], whose types of a
-//! transaction are the adapter's own.
+//! transaction are the adapter's own, and [`DeclaredStore`] upon the first.
 
 mod capture;
 mod changes;
 mod control;
+mod declared;
 mod error;
 mod fenced;
 mod lend;
@@ -25,6 +26,7 @@ pub use control::{
     AuditEntry, AuditRecord, ControlStore, EpochHolder, Heartbeat, InstanceRecord, Registration,
     StageChange,
 };
+pub use declared::{AtOnceError, Bind, DeclaredStore, Travels};
 pub use error::{Failure, StoreError, StoreErrorKind};
 pub use fenced::{Admission, CommitError, EnterError, Entry, FencedStore, Operation};
 pub use lend::{Lent, Loan};

@@ -21,6 +21,27 @@ pub type Migration = crossfade_dual::Migration<Database>;
 /// `transaction.connection()?.postgres()?`, or its like, is the engine's own connection.
 pub type Transaction = crossfade_dual::Transaction<Database>;
 
+/// A declared pair of statements, from [`Migration::statement`]. Cheap to clone; get it once, when
+/// the application starts, and keep it.
+///
+/// ```no_run
+/// # async fn example(migration: crossfade::Migration) -> Result<(), Box<dyn std::error::Error>> {
+/// let put = migration
+///     .statement(
+///         "insert into names (id, name) values ($1, $2) \
+///          on conflict (id) do update set name = excluded.name", // Legacy
+///         "insert into names_v2 (name_id, name) values ($1, $2) \
+///          on conflict (name_id) do update set name = excluded.name", // New
+///     )
+///     .await?;
+/// put.bind(7i64).bind("Ada").execute(&7i64).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [`Migration::statement`]: crossfade_dual::Migration::statement
+pub type Statement = crossfade_dual::Statement<Database>;
+
 /// The transaction that a write's closures are lent. It converts into a [`Db`](crate::Db), and
 /// `tx.mysql()?`, `tx.postgres()?` or `tx.sqlite()?` is the engine's own connection.
 pub type Tx = Lent<crossfade_sql::Tx>;

@@ -58,9 +58,12 @@ pub use crossfade_macros::repository;
 pub use crossfade_sql::MySqlConn;
 #[cfg(feature = "postgres")]
 pub use crossfade_sql::PgConn;
-pub use crossfade_sql::{AnyPool, Conn, Database, Db, Engine, WrongEngine};
+pub use crossfade_sql::{AnyPool, Bindable, Conn, Database, Db, Engine, WrongEngine};
 pub use crossfade_store::{
     FlagAnswer, FlagOff, ReadFlag, ReadFlagSwitch, StoreError, StoreErrorKind, SwitchedOff,
+    Travels,
 };
-pub use handle::{Crossfade, InTransaction, Migration, Transaction, Tx, UnknownMigration};
+pub use handle::{
+    Crossfade, InTransaction, Migration, Statement, Transaction, Tx, UnknownMigration,
+};
 pub use opaque::Opaque;

@@ -31,9 +31,7 @@ use crate::session::Session;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::value::args;
 pub(crate) use inspection::Inspection;
-#[cfg(feature = "mysql")]
 pub(crate) use mapping_text::skip;
-#[cfg(feature = "postgres")]
 pub(crate) use table::TableFacts;
 
 #[async_trait]

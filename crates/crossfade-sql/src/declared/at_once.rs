@@ -1,0 +1,172 @@
+//! Fence, Legacy and New as one statement of PostgreSQL's.
+//!
+//! Data-modifying common table expressions run when they are read, and those that nobody reads run
+//! last. So the fence stands in the row that the outer query is made of, in front of a count of
+//! Legacy's rows, and New's are counted once that row is there. The fence fails rather than answers
+//! no, since what is not read by then would still be run.
+
+use std::sync::{Arc, OnceLock};
+
+use crossfade_core::{AtOnce, Side, epoch_lock_id, key_lock_id};
+use crossfade_store::{AtOnceError, Entry, Travels};
+use sqlx::{Arguments, Error, Row};
+
+use super::Bound;
+use super::fit::name;
+use super::plan::Judged;
+use super::text::Text;
+use crate::Database;
+use crate::error::{code, store_error, words_in_chain};
+use crate::fence::CLOSED;
+use crate::mechanism::Mechanism;
+use crate::session::Failed;
+
+/// The statements that do without a transaction, or why there are none.
+#[derive(Debug)]
+pub(super) struct AtOnceTexts {
+    legacy: Result<Arc<str>, String>,
+    new: Result<Arc<str>, String>,
+    both: Result<Arc<str>, String>,
+    /// What PostgreSQL had against one of them when it was to be carried out.
+    given_up: OnceLock<String>,
+}
+
+impl AtOnceTexts {
+    /// `judged` is `None` for a side that could not be looked at.
+    pub(super) fn new(
+        fence: &str,
+        [legacy, new]: [&Text; 2],
+        values: usize,
+        judged: &[Option<Judged>],
+    ) -> Self {
+        let enter = format!(
+            "crossfade_enter({fence}, ${}, ${}, ${}, null)",
+            values + 1,
+            values + 2,
+            values + 3
+        );
+        let alone = |text: &Text| {
+            Arc::from(format!(
+                "with crossfade_side as (\n{}\nreturning 1) \
+                 select case when {enter} is null then null \
+                 else (select count(*) from crossfade_side) end",
+                text.sql
+            ))
+        };
+        let both = || {
+            Arc::from(format!(
+                "with crossfade_legacy as (\n{}\nreturning 1), \
+                 crossfade_new as (\n{}\nreturning 1) \
+                 select l.rows, case when l.rows is null then null \
+                 else (select count(*) from crossfade_new) end \
+                 from (select case when {enter} is null then null \
+                 else (select count(*) from crossfade_legacy) end as rows offset 0) as l",
+                legacy.sql, new.sql
+            ))
+        };
+        let by = |side: Side| {
+            let judged = match (side, judged) {
+                (Side::Legacy, [legacy, _]) => legacy.as_ref(),
+                (Side::New, [_, new]) => new.as_ref(),
+                _ => None,
+            };
+            judged.ok_or_else(|| "it was not looked at".to_owned())
+        };
+        let because = |side: Side, reason: String| format!("{}'s statement: {reason}", name(side));
+        let travels = |side: Side| by(side).and_then(|judged| judged.alone.clone());
+        let shares = |side: Side| {
+            let shares = || travels(side).and_then(|()| by(side)?.shares.clone());
+            shares().map_err(|reason| because(side, reason))
+        };
+        Self {
+            legacy: travels(Side::Legacy).map(|()| alone(legacy)),
+            new: travels(Side::New).map(|()| alone(new)),
+            both: shares(Side::Legacy).and_then(|()| shares(Side::New)).map(|()| both()),
+            given_up: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn travels(&self) -> Travels {
+        match (self.given_up.get(), &self.both) {
+            (Some(because), _) | (None, Err(because)) => {
+                Travels::Transaction { because: because.clone() }
+            }
+            (None, Ok(_)) => Travels::OneStatement,
+        }
+    }
+
+    fn text(&self, sides: AtOnce) -> Option<&Arc<str>> {
+        let text = match sides {
+            AtOnce::Legacy => &self.legacy,
+            AtOnce::New => &self.new,
+            AtOnce::Both => &self.both,
+        };
+        text.as_ref().ok().filter(|_| self.given_up.get().is_none())
+    }
+}
+
+pub(super) async fn run(
+    database: &Database,
+    bound: &Bound<'_>,
+    entry: Entry<'_>,
+    sides: AtOnce,
+    answer: Side,
+) -> Result<u64, AtOnceError> {
+    let texts = &bound.declared.0.at_once;
+    let text = texts.text(sides).ok_or(AtOnceError::NeedsTransaction)?;
+    // Where another isolation is the default, a transaction has to name the fence's.
+    if database.names_isolation()
+        || !(database.keeps(Mechanism::FenceCheck) && database.keeps(Mechanism::FreshCheck))
+    {
+        return Err(AtOnceError::NeedsTransaction);
+    }
+    let doing = "failed to write in one statement";
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let Entry { migration, epoch, key } = entry;
+        let namespace = &database.inner.namespace;
+        let key_lock = key_lock_id(namespace, migration, key);
+        let key_lock = database.keeps(Mechanism::KeyLock).then_some(key_lock);
+        // A value that cannot be encoded fails in a transaction as one of a side's.
+        let mut args = bound.postgres().map_err(|_| AtOnceError::NeedsTransaction)?;
+        let added = args
+            .add(epoch.get())
+            .and_then(|()| args.add(epoch_lock_id(namespace, migration, epoch)))
+            .and_then(|()| args.add(key_lock));
+        added.map_err(|error| store_error(doing, Error::Encode(error)))?;
+        let session =
+            database.untested_session().await.map_err(|error| store_error(doing, error))?;
+        match session.autocommit(Arc::clone(text), args).await {
+            Ok(row) => {
+                let column = usize::from(sides == AtOnce::Both && answer == Side::New);
+                let rows = row.try_get::<Option<i64>, _>(column).ok().flatten();
+                return Ok(rows.unwrap_or_default().unsigned_abs());
+            }
+            Err(Failed::Unknown(error)) => {
+                return Err(AtOnceError::Unknown(store_error(doing, error)));
+            }
+            // Nothing was done, so a connection that the server ended in the pool costs a try.
+            Err(Failed::Ended(error)) if tries > database.most_connections() => {
+                return Err(AtOnceError::Store(store_error(doing, error)));
+            }
+            Err(Failed::Ended(_)) => {}
+            Err(Failed::Refused(error)) => {
+                let code = code(&error).unwrap_or_default();
+                if code == CLOSED {
+                    return Err(AtOnceError::Closed);
+                }
+                // Syntax, types and features: what one statement cannot be made of.
+                if code.starts_with("42") || code.starts_with("0A") {
+                    let because = format!("PostgreSQL refuses it: {}", words_in_chain(&error));
+                    tracing::warn!(
+                        migration = %entry.migration, because,
+                        "a declared pair of statements does not travel as one; using transactions"
+                    );
+                    let _ = texts.given_up.set(because);
+                }
+                return Err(AtOnceError::NeedsTransaction);
+            }
+        }
+    }
+}
