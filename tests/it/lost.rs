@@ -116,8 +116,9 @@ async fn connections_that_died_in_the_pool_are_nobodys_trouble() {
     test.drop().await;
 }
 
-/// Opens every connection of the pool, and ends their sessions on the server.
-async fn fill_and_kill(pool: &PgPool, admin: &Bench) {
+/// Opens every connection of the pool, and ends their sessions on the server, by the name `dead
+/// pool`.
+pub(crate) async fn fill_and_kill(pool: &PgPool, admin: &Bench) {
     let most = pool.options().get_max_connections();
     eventually("the pool is full and idle", async || {
         let mut held = Vec::new();

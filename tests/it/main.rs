@@ -14,6 +14,7 @@ mod compared;
 mod conformance;
 mod contract;
 mod deadlocks;
+mod declared;
 mod demo;
 mod fence;
 mod flag_command;

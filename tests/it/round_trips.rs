@@ -15,7 +15,7 @@ use crate::support::{Bench, People, TestDatabase, definition, eventually, put};
 
 /// Passes bytes on and counts round trips: how often the client speaks after the server did. What
 /// travels with something else counts once.
-async fn counting_proxy(server: String, trips: Arc<AtomicU64>) -> u16 {
+pub(crate) async fn counting_proxy(server: String, trips: Arc<AtomicU64>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     tokio::spawn(async move {
