@@ -7,6 +7,9 @@
 //! - `wrapped`: `Migration::write` in stage `live`, on a pool as Crossfade's documentation asks
 //!   for it, `Database::postgres_pool_options()`: without the ping that the wrapper makes
 //!   superfluous.
+//! - `declared`: the same two statements declared beforehand, which travel as one with the fence.
+//! - `legacy_alone`: Legacy's statement without any transaction, on Crossfade's pool: what the
+//!   application paid for a write before the migration.
 //! - `wrapped_pinging` and `hand_written_trusting`: each on the other's pool.
 //!
 //! Each sample writes through 16 tasks on a pool of 8, or through one task. `begin_commit` and
@@ -48,7 +51,7 @@ fn dual_write(criterion: &mut Criterion) {
 }
 
 /// The variants in turns, so that a machine that gets slower meanwhile slows all of them: medians
-/// of the throughput against hand-written.
+/// of the throughput against hand-written, and of the declared pair's against Legacy alone.
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 fn in_turns(setup: &Setup) {
     const ROUNDS: usize = 30;
@@ -56,6 +59,7 @@ fn in_turns(setup: &Setup) {
     let variants = Variant::WRITES;
     for tasks in [16, 1] {
         let mut ratios = [const { Vec::new() }; Variant::WRITES.len()];
+        let mut of_legacy = Vec::new();
         for round in 0..ROUNDS {
             let mut times = [0.0; Variant::WRITES.len()];
             // Each comes in each place equally often.
@@ -66,12 +70,20 @@ fn in_turns(setup: &Setup) {
             for (ratios, time) in ratios.iter_mut().zip(times) {
                 ratios.push(times[0] / time);
             }
+            let time = |wanted| {
+                let place = variants.iter().position(|variant| *variant == wanted);
+                place.map_or(f64::NAN, |place| times[place])
+            };
+            of_legacy.push(time(Variant::LegacyAlone) / time(Variant::Declared));
         }
         for (variant, ratios) in variants.iter().zip(&mut ratios) {
             ratios.sort_by(f64::total_cmp);
             let (name, median) = (variant.name(), ratios[ROUNDS / 2]);
             println!("in turns, {tasks} tasks, {name}: {median:.3} of hand-written");
         }
+        of_legacy.sort_by(f64::total_cmp);
+        let median = of_legacy[ROUNDS / 2];
+        println!("in turns, {tasks} tasks, declared: {median:.3} of legacy_alone");
     }
 }
 

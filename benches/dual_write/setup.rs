@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crossfade::{Crossfade, Database, Flags, Migration, Stage};
+use crossfade::{Crossfade, Database, Flags, Migration, Stage, Statement, Travels};
 use crossfade_core::{
     BackfillOptions, Definition, GateOptions, MigrationState, SideTable, epoch_lock_id,
 };
@@ -12,7 +12,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tokio::runtime::Runtime;
 
-use crate::variants::{Variant, run};
+use crate::variants::{LEGACY, NEW, Variant, run};
 
 /// Keys written to; enough that writers seldom meet.
 const KEYS: u64 = 10_000;
@@ -22,6 +22,8 @@ const KEYS: u64 = 10_000;
 pub(crate) struct Pooled {
     pub(crate) pool: PgPool,
     pub(crate) migration: Migration,
+    /// The same two statements, declared.
+    pub(crate) declared: Statement,
 }
 
 /// What every variant writes with.
@@ -110,7 +112,10 @@ impl Pooled {
     async fn new(pool: PgPool) -> Self {
         let app = Crossfade::builder(pool.clone()).flags(Flags::forced::<&str, bool>([]));
         let app = app.build().await.expect("starts");
-        Self { pool, migration: app.migration("user_settings").expect("registered") }
+        let migration = app.migration("user_settings").expect("registered");
+        let declared = migration.statement(LEGACY, NEW).await.expect("the pair fits");
+        assert_eq!(declared.travels(), Travels::OneStatement);
+        Self { pool, migration, declared }
     }
 }
 

@@ -7,25 +7,29 @@ use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use crate::setup::Ground;
 
 /// What is timed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
     HandWritten,
     HandWrittenTrusting,
     FenceAlone,
     WrappedPinging,
     Wrapped,
+    Declared,
+    LegacyAlone,
     BeginCommit,
     BeginFenceCommit,
 }
 
 impl Variant {
     /// The whole writes, hand-written first.
-    pub(crate) const WRITES: [Self; 5] = [
+    pub(crate) const WRITES: [Self; 7] = [
         Self::HandWritten,
         Self::FenceAlone,
         Self::Wrapped,
         Self::WrappedPinging,
         Self::HandWrittenTrusting,
+        Self::Declared,
+        Self::LegacyAlone,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -35,15 +39,17 @@ impl Variant {
             Self::WrappedPinging => "wrapped_pinging",
             Self::FenceAlone => "fence_alone",
             Self::Wrapped => "wrapped",
+            Self::Declared => "declared",
+            Self::LegacyAlone => "legacy_alone",
             Self::BeginCommit => "begin_commit",
             Self::BeginFenceCommit => "begin_fence_commit",
         }
     }
 }
 
-const LEGACY: &str = "insert into users (id, profile) values ($1, $2::jsonb) \
+pub(crate) const LEGACY: &str = "insert into users (id, profile) values ($1, $2::jsonb) \
                       on conflict (id) do update set profile = excluded.profile";
-const NEW: &str = "insert into user_settings (user_id, theme, notifications_enabled) \
+pub(crate) const NEW: &str = "insert into user_settings (user_id, theme, notifications_enabled) \
                    values ($1, $2::jsonb ->> 'theme', true) on conflict (user_id) do update \
                    set theme = excluded.theme, \
                        notifications_enabled = excluded.notifications_enabled";
@@ -89,6 +95,11 @@ pub(crate) async fn run(ground: &Ground, variant: Variant, key: i64) {
         }
         Variant::WrappedPinging => wrapped(&ground.pings.migration, key).await,
         Variant::Wrapped => wrapped(&ground.trusts.migration, key).await,
+        Variant::Declared => {
+            let write = ground.trusts.declared.bind(key).bind(PROFILE);
+            write.execute(&key).await.expect("written");
+        }
+        Variant::LegacyAlone => put(&ground.trusts.pool, LEGACY, key).await.expect("Legacy"),
         Variant::BeginCommit => {
             let tx = ground.pings.pool.begin().await.expect("begin");
             tx.commit().await.expect("commit");
