@@ -6,7 +6,7 @@ mod trips;
 
 use crossfade::{Engine, Flags, Migration, Side, Stage, Statement, Travels, WriteError};
 use crossfade_core::{AtOnce, ToKey};
-use crossfade_store::{AtOnceError, Bind, ControlStore, DeclaredStore, Entry};
+use crossfade_store::{AtOnceError, Bind, ControlStore, DeclaredStore, Entry, FencedStore};
 
 use crate::support::{
     Bench, TestDatabase, WAIT, definition, dropped_at_every_point, engines, eventually,
@@ -281,4 +281,37 @@ async fn dropping_it_anywhere_leaves_both_or_neither_on_mariadb() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_it_anywhere_leaves_both_or_neither_on_sqlite() {
     dropped(Engine::Sqlite).await;
+}
+
+/// The server may go on with a statement that nobody waits for any more. Its connection is not the
+/// pool's by then, so nobody waits behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_statement_holds_up_nobody() {
+    let test = TestDatabase::create(Engine::Postgres, "declared_left").await;
+    let bench = Bench::new(test.open().await).await;
+    bench.go(Stage::Live).await;
+    let narrow = Bench { db: test.open_narrow(1).await };
+    let app = narrow.app(&Flags::forced::<&str, bool>([])).await;
+    let statement = declared(&app.migration("people").expect("registered"), Engine::Postgres).await;
+    let (name, key) = (definition().name, 1i64.to_key());
+    let entry = Entry { migration: &name, epoch: bench.state().await.epoch, key: &key };
+    let holder = bench.db.enter(entry, None).await.expect("the epoch is open");
+    let waiting = tokio::spawn({
+        let statement = statement.clone();
+        async move { put(&statement, 1, "left").await }
+    });
+    eventually("it waits for its key", async || bench.sessions_waiting().await == 1).await;
+    waiting.abort();
+    assert!(waiting.await.expect_err("it is dropped").is_cancelled());
+    let next = tokio::time::timeout(WAIT, put(&statement, 2, "next")).await;
+    next.expect("the pool has a connection to give").expect("written");
+    bench.db.rollback(holder).await;
+    eventually("the server is through with it", async || bench.sessions_waiting().await == 0).await;
+    let sides = async || {
+        let legacy = bench.legacy().all().await.expect("Legacy");
+        legacy == bench.new_side().all().await.expect("New")
+    };
+    eventually("both sides are equal", sides).await;
+    bench.expect(2, Some("next"), Some("next")).await;
+    test.drop().await;
 }
