@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crossfade_core::{MigrationState, Side, SideTable, Stage};
 use crossfade_store::{Failure, StoreError, StoreErrorKind};
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 #[cfg(feature = "postgres")]
@@ -14,7 +15,9 @@ use super::text::Text;
 use super::{Declared, Pair, Spelled};
 use crate::error::{Doing, failure, store_error, words_in_chain};
 use crate::schema::TableFacts;
-use crate::session::{Raw, Session};
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+use crate::session::Raw;
+use crate::session::Session;
 use crate::{Database, Engine};
 
 /// What both statements are given.

@@ -13,9 +13,16 @@ pub(super) struct Text {
     /// The numbers of its parameters.
     pub(super) parameters: BTreeSet<usize>,
     /// What is called as a function, in lower case; some of it is something else.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "PostgreSQL alone asks"))]
+    #[cfg_attr(
+        not(any(feature = "postgres", test)),
+        expect(dead_code, reason = "PostgreSQL alone asks")
+    )]
     pub(super) calls: BTreeSet<String>,
     /// The table that it writes, as far as the text tells.
+    #[cfg_attr(
+        not(any(feature = "mysql", feature = "sqlite", test)),
+        expect(dead_code, reason = "PostgreSQL tells it")
+    )]
     pub(super) target: Option<Target>,
 }
 
@@ -83,6 +90,7 @@ impl Text {
 
 impl Target {
     /// Whether it may be the table of that name and schema.
+    #[cfg(any(feature = "mysql", feature = "sqlite", test))]
     pub(super) fn may_be(&self, schema: &str, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
             && self.schema.as_ref().is_none_or(|own| own.eq_ignore_ascii_case(schema))
