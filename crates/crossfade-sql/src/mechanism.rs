@@ -68,6 +68,8 @@ pub enum Mechanism {
     Acknowledgement,
     /// An instance hears of changes by itself, without being turned away first.
     Changes,
+    /// A connection whose transaction was dropped midway is closed, and not lent out again.
+    CancelGuard,
 }
 
 #[cfg(feature = "mutants")]

@@ -5,6 +5,7 @@
 //! issue 4385). A [`Session`] counts itself as open from before the first byte of `begin` until
 //! the answer to `commit` or `rollback`, and is closed instead of returned when dropped between.
 
+mod abandon;
 #[cfg(feature = "postgres")]
 mod autocommit;
 mod pool;
@@ -32,6 +33,7 @@ use crate::error::{DUPLICATE, mysql_number};
 use crate::error::{Doing, failure};
 #[cfg(feature = "mysql")]
 use crate::mariadb;
+use crate::mechanism::Mechanism;
 #[cfg(feature = "postgres")]
 use crate::tracked::PgConn;
 #[cfg(feature = "mysql")]
@@ -72,6 +74,8 @@ pub(crate) struct Session {
     pooled: Option<Pooled>,
     /// Whether a transaction may be open on it.
     open: bool,
+    /// Whether it is closed rather than lent out again with a transaction on it.
+    guarded: bool,
     /// Whether a statement of the application's on PostgreSQL may have failed unnoticed.
     #[cfg(feature = "postgres")]
     doubt: bool,
@@ -119,7 +123,9 @@ impl Database {
 
     /// A connection outside any transaction, which may be dead unless the pool itself pings.
     pub(crate) async fn untested_session(&self) -> Result<Session, sqlx::Error> {
-        Session::acquire(&self.inner.pool).await
+        let mut session = Session::acquire(&self.inner.pool).await?;
+        session.guarded = self.keeps(Mechanism::CancelGuard);
+        Ok(session)
     }
 
     /// A connection as [`Database::untested_session`] has it, but not one of the pool's where the
@@ -230,6 +236,7 @@ impl Session {
         Ok(Self {
             pooled: Some(pooled),
             open: false,
+            guarded: true,
             #[cfg(feature = "postgres")]
             doubt: false,
             #[cfg(feature = "mysql")]
@@ -503,35 +510,6 @@ impl Session {
     /// [`commit`](Self::commit) with the error of a port.
     pub(crate) async fn commit_or(self, doing: &str) -> Result<(), StoreError> {
         self.commit().await.doing(doing)
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        #[cfg(feature = "mysql")]
-        if self.midway {
-            self.open = true;
-        }
-        if !self.open {
-            return;
-        }
-        match self.pooled.take() {
-            // Closing the socket ends the transaction; the pool opens another connection.
-            #[cfg(feature = "mysql")]
-            Some(Pooled::Mysql(connection)) => drop(connection.detach()),
-            #[cfg(feature = "postgres")]
-            Some(Pooled::Postgres(connection)) => drop(connection.detach()),
-            // The worker thread handles commands in order, so this follows whatever still runs;
-            // it undoes a `begin` by itself whose answer nobody waits for.
-            #[cfg(feature = "sqlite")]
-            Some(Pooled::Sqlite(mut connection)) => {
-                while SqliteTransactions::get_transaction_depth(&connection) > 1 {
-                    SqliteTransactions::start_rollback(&mut connection);
-                }
-                SqliteTransactions::start_rollback(&mut connection);
-            }
-            None => {}
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! test server is kept by a shell and by process groups.
 //!
 //! Exit codes: 0 success, 1 a check or a step failed, 2 the command line was not understood.
-//! `test`, `postgres`, `mariadb` and `fuzz` pass on the exit code of the command they ran.
+//! `test`, `postgres`, `mariadb`, `soak` and `fuzz` pass on the exit code of the command they ran.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
@@ -15,6 +15,7 @@ mod fuzz;
 mod layering;
 mod model;
 mod server;
+mod soak;
 mod source;
 mod test;
 mod tidy;
@@ -43,6 +44,9 @@ Verbs:
                            CROSSFADE_TEST_MYSQL_REPLICA_URL and its replica
   model [--deep]           explore the model of the protocol and print states, depth and time;
                            `--deep` goes on to a hundred million states, in release
+  soak [ARGS..]            the chaos run: kills, crashes, cuts and stage changes on each engine,
+                           judged by the clients' logs; `soak --help` lists ARGS, `--self-test`
+                           takes one mechanism after the other out and tells when it was missed
   fuzz [--seconds N] [TARGET..]
                            run the fuzz targets of crossfade-rules, 60 s each unless N says
                            otherwise; needs cargo-fuzz and the nightly compiler
@@ -57,6 +61,7 @@ Examples:
   cargo xtask postgres -- sh -c 'psql \"$CROSSFADE_TEST_POSTGRES_URL\"'
   cargo xtask postgres -- cargo test -p crossfade-sql
   CROSSFADE_PG_FSYNC=on cargo xtask postgres -- cargo bench -p crossfade-benches
+  cargo xtask soak --engine mariadb --duration 3600
   cargo xtask fuzz --seconds 600 parse
   cargo xtask ci
 
@@ -82,6 +87,7 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
+        ("soak", _) => soak::run(rest),
         (_, [only]) if only == "--help" || only == "-h" => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

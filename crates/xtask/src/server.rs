@@ -15,6 +15,7 @@ mod tests;
 
 use std::{
     net::TcpListener,
+    path::Path,
     process::{Command, ExitStatus},
     thread,
     time::{Duration, Instant},
@@ -30,6 +31,16 @@ const START_POLL: Duration = Duration::from_millis(25);
 /// How often another free port is tried when a stranger took the first one.
 const PORT_ATTEMPTS: u32 = 5;
 
+/// What a server has to live through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing; what it holds is lost with it.
+    Quiet,
+    /// Its processes are killed, and it recovers what was committed. Whoever kills them puts a file
+    /// `restart` into its folder first, which is named beside its address.
+    Crashes,
+}
+
 /// A running server that accepts its first user without a password on 127.0.0.1.
 ///
 /// Dropping it stops the server and removes its data.
@@ -42,14 +53,14 @@ struct Server {
 }
 
 impl Server {
-    /// Starts a server, and then the replica that its kind has.
+    /// Starts a server, and then the replica that its kind has; none for one that crashes.
     ///
     /// # Errors
     /// Those of [`Self::start`], for either.
-    fn start_all(kind: &'static Kind) -> Result<Vec<Self>> {
-        let mut servers = vec![Self::start(kind, None)?];
-        if let Some(replica) = kind.replica {
-            servers.push(Self::start(replica, Some(servers[0].port))?);
+    fn start_all(kind: &'static Kind, fate: Fate) -> Result<Vec<Self>> {
+        let mut servers = vec![Self::start(kind, None, fate)?];
+        if let Some(replica) = kind.replica.filter(|_| fate == Fate::Quiet) {
+            servers.push(Self::start(replica, Some(servers[0].port), fate)?);
         }
         Ok(servers)
     }
@@ -59,14 +70,14 @@ impl Server {
     ///
     /// # Errors
     /// The server is not installed, or does not start; the error carries the end of its log.
-    fn start(kind: &'static Kind, primary: Option<u16>) -> Result<Self> {
+    fn start(kind: &'static Kind, primary: Option<u16>, fate: Fate) -> Result<Self> {
         let binaries = Binaries::find(kind)?.context(kind.missing)?;
         let account = Account::choose(kind)?;
 
         let mut attempt = 1;
         loop {
             let port = free_port()?;
-            let mut keeper = Keeper::start(kind, &binaries, &account, port, primary)?;
+            let mut keeper = Keeper::start(kind, &binaries, &account, port, primary, fate)?;
             match wait_until_ready(kind, &binaries, &mut keeper, port) {
                 Ok(()) => {
                     let (user, database) = kind.address;
@@ -107,6 +118,11 @@ impl Servers {
     /// # Errors
     /// Those of [`Server::start`]; the servers that did start are gone again.
     pub(crate) fn start(kinds: &[&'static Kind]) -> Result<Self> {
+        Self::start_for(Fate::Quiet, kinds)
+    }
+
+    /// [`start`](Self::start), for servers that have more to live through.
+    pub(crate) fn start_for(fate: Fate, kinds: &[&'static Kind]) -> Result<Self> {
         for kind in kinds {
             if Binaries::find(kind)?.is_none() {
                 install::distribution(kind)?;
@@ -114,7 +130,7 @@ impl Servers {
         }
         let started: Vec<Result<Vec<Server>>> = thread::scope(|scope| {
             let starting: Vec<_> =
-                kinds.iter().map(|kind| scope.spawn(|| Server::start_all(kind))).collect();
+                kinds.iter().map(|kind| scope.spawn(|| Server::start_all(kind, fate))).collect();
             starting
                 .into_iter()
                 .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("the start panicked"))))
@@ -129,12 +145,20 @@ impl Servers {
         self.0.iter().map(|server| (server.kind.url_variable, server.url.as_str()))
     }
 
-    /// Runs `command` to its end with the servers' addresses in its environment.
+    /// For each server the environment variable for its folder, and the folder.
+    fn folders(&self) -> impl Iterator<Item = (String, &Path)> {
+        self.0.iter().map(|server| {
+            (server.kind.url_variable.replace("_URL", "_FOLDER"), server.keeper.folder())
+        })
+    }
+
+    /// Runs `command` to its end with the servers' addresses and folders in its environment.
     ///
     /// The command is ended together with this process.
     pub(crate) fn run(&mut self, command: &mut Command) -> Result<ExitStatus> {
         let mut child = command
             .envs(self.variables())
+            .envs(self.folders())
             .spawn()
             .with_context(|| format!("run {}", command.get_program().display()))?;
         for server in &mut self.0 {

@@ -82,6 +82,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     program("crossfade-cli", Uses::AllButXtask),
+    program("crossfade-soak", Uses::AllButXtask),
     program("crossfade-tests", Uses::AllButXtask),
     program("crossfade-examples", Uses::AllButXtask),
     program("crossfade-benches", Uses::AllButXtask),
@@ -118,6 +119,7 @@ pub(super) const FOREIGN: &[Foreign] = &[
         users: Users::Only(&[
             "crossfade-sql",
             "crossfade-cli",
+            "crossfade-soak",
             "crossfade-tests",
             "crossfade-examples",
             "crossfade-benches",
@@ -127,9 +129,9 @@ pub(super) const FOREIGN: &[Foreign] = &[
     },
     Foreign {
         crates: &["clap", "indicatif"],
-        users: Users::Only(&["crossfade-cli"]),
+        users: Users::Only(&["crossfade-cli", "crossfade-soak"]),
         in_tests: &[],
-        rule: "only `crossfade-cli` has a terminal",
+        rule: "only the command lines have a terminal",
     },
     Foreign {
         crates: &["rand", "tokio"],

@@ -86,7 +86,7 @@ fn packages_and_rows_match() {
 #[test]
 fn databases_and_terminals_have_their_crates() {
     let database = ": only `crossfade-sql` and the programs talk to a database";
-    let terminal = ": only `crossfade-cli` has a terminal";
+    let terminal = ": only the command lines have a terminal";
     check_edge("crossfade", "sqlx", false, &[&format!("crossfade -> sqlx{database}")]);
     check_edge("crossfade", "sqlx", true, &[]);
     for adapter in ["sqlx", "sqlx-core", "sqlx-mysql", "sqlx-postgres", "sqlx-sqlite"] {

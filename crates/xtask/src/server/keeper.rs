@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use super::{account::Account, binaries::Binaries, kind::Kind};
+use super::{Fate, account::Account, binaries::Binaries, kind::Kind};
 
 const SCRIPT: &str = include_str!("keeper.sh");
 /// The folder's own name and the socket's fit behind it in the 104 bytes that macOS allows.
@@ -41,6 +41,7 @@ impl Keeper {
         account: &Account,
         port: u16,
         primary: Option<u16>,
+        fate: Fate,
     ) -> Result<Self> {
         let log = tempfile::tempfile().context("create the server's log")?;
         let handle = || log.try_clone().context("share the server's log");
@@ -48,7 +49,11 @@ impl Keeper {
         let script = format!("{}\n{SCRIPT}", kind.script);
         let (installer, program) = binaries.installer_and_server();
         let folder = private_folder(kind, account)?;
-        let mut child = Command::new("sh")
+        let mut shell = Command::new("sh");
+        if fate == Fate::Crashes {
+            shell.env("CROSSFADE_SERVER_CRASHES", "on");
+        }
+        let mut child = shell
             .args(["-c", &script, "keeper"])
             .args([folder.path(), installer, program])
             .arg(port.to_string())
@@ -71,6 +76,11 @@ impl Keeper {
     /// The server's data folder; it exists once the server is being initialised.
     pub(super) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// The server's private folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Names the process to end when this one ends first.

@@ -51,6 +51,14 @@ pub(crate) struct Kind {
     pub(super) replica: Option<&'static Kind>,
 }
 
+#[cfg(test)]
+impl Kind {
+    /// Its name.
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
 /// PostgreSQL, whose superuser `crossfade` needs no password, with a standby.
 pub(crate) const POSTGRES: Kind = Kind { replica: Some(&POSTGRES_REPLICA), ..POSTGRES_ALONE };
 

@@ -5,8 +5,10 @@ pid_file=data/mariadbd.pid
 # Nothing in the folder is kept, and a shutdown would write all of it first.
 signal=KILL
 
-case ${CROSSFADE_MARIADB_FSYNC:-off} in
-    on) durability='--innodb-flush-log-at-trx-commit=1' ;;
+case ${CROSSFADE_MARIADB_FSYNC:-off}${CROSSFADE_SERVER_CRASHES:-} in
+    on*) durability='--innodb-flush-log-at-trx-commit=1' ;;
+    # Commits outlive the server's processes, though not the machine.
+    offon) durability='--innodb-flush-log-at-trx-commit=2 --innodb-flush-method=nosync' ;;
     *) durability='--innodb-flush-log-at-trx-commit=0 --innodb-flush-method=nosync --innodb-doublewrite=0' ;;
 esac
 role='--server-id=1 --log-bin=binlog'
