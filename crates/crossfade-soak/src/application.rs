@@ -186,6 +186,7 @@ async fn read(shared: Arc<Shared>, task: u32) -> Result<()> {
         })?;
         drop(running);
         rest(&mut chance).await;
+        rest(&mut chance).await;
     }
 }
 

@@ -196,7 +196,12 @@ impl Database {
         } else if self.keeps(Mechanism::FenceCheck) {
             format!("select crossfade_enter({arguments})")
         } else {
-            format!("select pg_advisory_xact_lock_shared({epoch_lock})")
+            // Keys are locked all the same.
+            let key_lock = arguments.rsplit(", ").nth(1).unwrap_or("null");
+            format!(
+                "select pg_advisory_xact_lock_shared({epoch_lock}), \
+                 pg_advisory_xact_lock({key_lock})"
+            )
         }
     }
 

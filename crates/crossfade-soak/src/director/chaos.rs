@@ -1,18 +1,20 @@
 //! Disturbances, in an order of chance's.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use crossfade_testkit::Fault;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, rngs::StdRng};
 use rustix::process::Signal;
-use tokio::sync::Mutex;
 
 use super::fleet::Fleet;
 use super::server::Server;
+use crate::mechanism::Without;
 use crate::place::{APPLICATIONS, LEASE};
+
+/// How long a process stands still where the stage does not change.
+const LONGEST_SLEEP: Duration = Duration::from_secs(8);
 
 /// One kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +33,10 @@ pub(super) enum Trouble {
     LoseCommit,
     /// A COMMIT is carried out, and its answer does not arrive.
     LoseAnswer,
-    /// A process stands still for longer than its lease, at times without its connections.
+    /// A process stands still for longer than its lease.
     Stop,
+    /// A process stands still without its connections, until the fleet is two stages further.
+    Oversleep,
 }
 
 /// How often each kind has come.
@@ -45,10 +49,21 @@ pub(super) struct Troubles {
 }
 
 /// As many kills as are asked for, and what goes with them, shuffled.
-pub(super) fn plan(kills: u64, server: &Server, chance: &mut StdRng) -> Vec<Trouble> {
+pub(super) fn plan(
+    kills: u64,
+    without: Option<Without>,
+    server: &Server,
+    chance: &mut StdRng,
+) -> Vec<Trouble> {
     let times = |trouble, count: u64| std::iter::repeat_n(trouble, count.max(1) as usize);
+    // Who sleeps through two stages is who the fence is for.
+    let (kills, sleepers) = match without {
+        Some(Without::Fence) => (kills / 6, kills),
+        _ => (kills, kills / 5),
+    };
     let mut troubles: Vec<Trouble> = times(Trouble::Kill, kills).collect();
-    troubles.extend(times(Trouble::Stop, kills / 3));
+    troubles.extend(times(Trouble::Oversleep, sleepers));
+    troubles.extend(times(Trouble::Stop, kills / 5));
     if server.can_crash() {
         troubles.extend(times(Trouble::Crash, kills / 5));
         for trouble in [Trouble::Cut, Trouble::Refuse, Trouble::Stall] {
@@ -62,15 +77,15 @@ pub(super) fn plan(kills: u64, server: &Server, chance: &mut StdRng) -> Vec<Trou
     troubles
 }
 
-/// Lets one trouble come. The fleet is everybody's again while a process stands still.
+/// Lets one trouble come. `stages` tells how often the stage was changed so far.
 pub(super) async fn disturb(
     trouble: Trouble,
-    fleet: &Arc<Mutex<Fleet>>,
+    fleet: &mut Fleet,
     server: &Server,
     counts: &mut Troubles,
     chance: &mut StdRng,
+    stages: impl Fn() -> u64,
 ) -> Result<()> {
-    let mut fleet = fleet.lock().await;
     let anybody = chance.random_range(0..fleet.len());
     let application = chance.random_range(0..APPLICATIONS as usize);
     match trouble {
@@ -103,12 +118,24 @@ pub(super) async fn disturb(
         }
         Trouble::Stop => {
             fleet.signal(application, Signal::STOP)?;
-            if chance.random() && let Some(proxy) = fleet.proxy(application) {
-                // What it was in the middle of is over for the database.
-                proxy.cut();
-            }
             tokio::time::sleep(LEASE * 5 / 2).await;
             fleet.signal(application, Signal::CONT)?;
+            counts.stops += 1;
+        }
+        Trouble::Oversleep => {
+            fleet.signal(application, Signal::STOP)?;
+            if let Some(proxy) = fleet.proxy(application) {
+                // What it was in the middle of would keep its epoch open.
+                proxy.cut();
+            }
+            let (began, before) = (Instant::now(), stages());
+            while began.elapsed() < LONGEST_SLEEP && stages() < before + 2 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            // What was changed last is at work for a while.
+            tokio::time::sleep(Duration::from_millis(chance.random_range(0..500))).await;
+            fleet.signal(application, Signal::CONT)?;
+            tokio::time::sleep(Duration::from_millis(chance.random_range(20..200))).await;
             counts.stops += 1;
         }
     }

@@ -74,7 +74,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         let engine = args.engine.first();
         for without in out {
             let limit = args.duration.map_or(NOTICED_WITHIN, Duration::from_secs);
-            let extent = Extent::Time { limit, kills: args.kills.max(1) };
+            let extent = Extent::Time { limit, kills: kills_within(limit.as_secs()) };
             let plan = Plan { engine, extent, seed, without: Some(without), account };
             let engine = Box::pin(run::run(plan)).await?;
             account.noticed(without, &engine);
@@ -87,8 +87,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         for engine in engines.iter().copied() {
             let extent = match args.duration {
                 Some(seconds) => {
-                    let kills = (seconds * 2 / 5).max(1);
-                    Extent::Time { limit: Duration::from_secs(seconds), kills }
+                    let limit = Duration::from_secs(seconds);
+                    Extent::Time { limit, kills: kills_within(seconds) }
                 }
                 None => Extent::Writes { writes: share(args.writes), kills: share(args.kills) },
             };
@@ -103,4 +103,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     };
     account.summary(&summary);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(4) })
+}
+
+/// Two in five seconds.
+fn kills_within(seconds: u64) -> u64 {
+    (seconds * 2 / 5).max(1)
 }

@@ -153,17 +153,14 @@ impl Scene<'_> {
     }
 
     /// Everybody comes to rest, and logs and rows are judged.
-    async fn look(&self, fleet: &mut Fleet) -> Result<()> {
+    pub(super) async fn look(&self, fleet: &mut Fleet) -> Result<()> {
         fleet.pause().await?;
-        let from = now();
-        let snapshot = self.snapshot().await?;
-        let to = now();
+        let (snapshot, moment) = self.snapshot().await?;
         self.run.look(self)?;
-        let state = self.state().await?;
         let findings = {
             let mut judge = self.judge.lock().unwrap_or_else(PoisonError::into_inner);
             judge.oracle.judge_looks();
-            judge.oracle.judge_rows(&snapshot, Moment { from, to, stage: state });
+            judge.oracle.judge_rows(&snapshot, moment);
             let findings = judge.oracle.take_findings();
             findings
                 .into_iter()
@@ -217,21 +214,31 @@ impl Scene<'_> {
         }
     }
 
-    async fn snapshot(&self) -> Result<Snapshot> {
+    /// The rows, and the stage in which they were as they are: what is true of a stage is so while
+    /// the one before is still open.
+    async fn snapshot(&self) -> Result<(Snapshot, Moment)> {
         let began = Instant::now();
         loop {
-            match Snapshot::take(&self.operator.database, self.round).await {
-                Ok(snapshot) => return Ok(snapshot),
-                Err(error) if began.elapsed() > PATIENCE => {
-                    bail!("the rows cannot be read: {error:#}");
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            let why = match Box::pin(self.try_snapshot()).await {
+                Ok(Some(taken)) => return Ok(taken),
+                Ok(None) => "the stage changes again and again".to_owned(),
+                Err(error) => format!("{error:#}"),
+            };
+            if began.elapsed() > PATIENCE {
+                bail!("the rows cannot be read: {why}");
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    async fn state(&self) -> Result<Stage> {
-        let name = self.round.migration().parse()?;
-        Ok(self.operator.database.migration(&name).await?.stage)
+    /// `None` when the stage was changed meanwhile.
+    async fn try_snapshot(&self) -> Result<Option<(Snapshot, Moment)>> {
+        let (database, name) = (&self.operator.database, self.round.migration().parse()?);
+        let from = now();
+        let before = database.migration(&name).await?;
+        let snapshot = Snapshot::take(database, self.round).await?;
+        let after = database.migration(&name).await?;
+        let moment = Moment { from, to: now(), stage: after.stage };
+        Ok((before.epoch == after.epoch).then_some((snapshot, moment)))
     }
 }

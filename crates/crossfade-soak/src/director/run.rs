@@ -15,7 +15,7 @@ use super::fleet::{Fleet, Terms};
 use super::judge::Judge;
 use super::operator::Operator;
 use super::round::{Scene, script};
-use super::server::Server;
+use super::server::{Server, name_of};
 use crate::mechanism::Without;
 use crate::oracle::Counts;
 use crate::place::{self, Round};
@@ -64,8 +64,8 @@ pub(super) async fn run(plan: Plan) -> Result<EngineSummary> {
     let server = Server::of(plan.engine).await?;
     let mut chance = StdRng::seed_from_u64(plan.seed);
     let (Extent::Writes { kills, .. } | Extent::Time { kills, .. }) = plan.extent;
-    let troubles = chaos::plan(kills, &server, &mut chance);
-    let summary = EngineSummary { engine: plan.engine.as_str(), ..EngineSummary::default() };
+    let troubles = chaos::plan(kills, plan.without, &server, &mut chance);
+    let summary = EngineSummary { engine: name_of(plan.engine), ..EngineSummary::default() };
     let mut run = Run {
         plan,
         server,
@@ -80,7 +80,7 @@ pub(super) async fn run(plan: Plan) -> Result<EngineSummary> {
     for number in 0.. {
         let round = Round(number);
         Box::pin(run.round(round)).await.with_context(|| {
-            format!("round {number} on {} (seed {})", plan.engine.as_str(), plan.seed)
+            format!("round {number} on {} (seed {})", name_of(plan.engine), plan.seed)
         })?;
         if run.is_over() {
             break;
@@ -185,8 +185,14 @@ impl Run {
             };
             let Some(trouble) = due else { continue };
             let mut counts: Troubles = self.summary().troubles;
-            disturb(trouble, &scene.fleet, &self.server, &mut counts, &mut chance).await?;
+            let mut fleet = scene.fleet.lock().await;
+            let stages = || self.summary().stage_changes;
+            disturb(trouble, &mut fleet, &self.server, &mut counts, &mut chance, stages).await?;
             self.summary().troubles = counts;
+            if trouble == Trouble::Oversleep {
+                // Before what it may have done is written over.
+                scene.look(&mut fleet).await?;
+            }
         }
     }
 

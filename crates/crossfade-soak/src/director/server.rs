@@ -45,6 +45,15 @@ impl EngineName {
     }
 }
 
+/// What the engine is called on the command line.
+pub(super) const fn name_of(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Mysql => "mariadb",
+        Engine::Postgres => "postgres",
+        Engine::Sqlite => "sqlite",
+    }
+}
+
 /// A database of the run's own, on a server that `cargo xtask soak` keeps, or in a file.
 #[derive(Debug)]
 pub(super) struct Server {
