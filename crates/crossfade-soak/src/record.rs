@@ -35,12 +35,8 @@ pub(crate) enum Verb {
     Note,
 }
 
-const VERBS: [(Verb, &str); 4] = [
-    (Verb::Put, "put"),
-    (Verb::Delete, "delete"),
-    (Verb::Modify, "modify"),
-    (Verb::Note, "note"),
-];
+const VERBS: [(Verb, &str); 4] =
+    [(Verb::Put, "put"), (Verb::Delete, "delete"), (Verb::Modify, "modify"), (Verb::Note, "note")];
 
 /// How a write ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +79,8 @@ impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Begin { at, tag, verb, key } => {
-                let verb = VERBS.iter().find(|(known, _)| known == verb).map_or("", |(_, word)| word);
+                let verb =
+                    VERBS.iter().find(|(known, _)| known == verb).map_or("", |(_, word)| word);
                 write!(f, "begin {at} {tag} {verb} {key}")
             }
             Self::End { at, tag, outcome } => match outcome {

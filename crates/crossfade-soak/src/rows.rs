@@ -103,7 +103,10 @@ impl Table {
              on conflict ({id}) do update set {tag} = excluded.{tag}, version = excluded.version"
         );
         let (tag, version) = (row.tag.clone(), row.version);
-        run_on_key!(self, conn, key, sql, [tag, version], |query, on| query.execute(on).await?.rows_affected());
+        run_on_key!(self, conn, key, sql, [tag, version], |query, on| query
+            .execute(on)
+            .await?
+            .rows_affected());
         Ok(())
     }
 
@@ -168,9 +171,9 @@ impl Snapshot {
             part(side.as_str(), id, tag, "version", &table)
         };
         let nothing = "cast(0 as signed)";
-        let nothing = if database.engine() == Engine::Mysql { nothing } else { "cast(0 as bigint)" };
-        let marks =
-            format!("crossfade_quarantine where migration = '{}'", round.migration());
+        let nothing =
+            if database.engine() == Engine::Mysql { nothing } else { "cast(0 as bigint)" };
+        let marks = format!("crossfade_quarantine where migration = '{}'", round.migration());
         let sql = [
             side(Side::Legacy),
             side(Side::New),

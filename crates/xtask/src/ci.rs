@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{layering, tidy, workspace};
+use crate::{layering, soak, tidy, workspace};
 
 /// Runs the steps in order and stops at the first that fails.
 pub(crate) fn run() -> Result<ExitCode> {
@@ -75,6 +75,7 @@ const STEPS: [(&str, Step); 8] = [
         println!("{line}");
         run_command(root, Command::new("sh").args(["-c", &line]))
     }),
+    ("soak", |_| soak::run(&[])),
 ];
 
 fn run_cargo(root: &Path, arguments: &[&str]) -> Result<ExitCode> {

@@ -76,9 +76,7 @@ pub(super) struct Fleet {
 impl Fleet {
     /// Starts the processes of a round.
     pub(super) async fn start(terms: Terms, server: &Server) -> Result<Self> {
-        let roles = (0..APPLICATIONS)
-            .map(Role::Application)
-            .chain((0..WORKERS).map(Role::Worker));
+        let roles = (0..APPLICATIONS).map(Role::Application).chain((0..WORKERS).map(Role::Worker));
         let mut members = Vec::new();
         for role in roles {
             let proxy = match server.address() {

@@ -63,7 +63,10 @@ pub(crate) struct Args {
 /// When the run could not go on: a server does not come back, a stage cannot be reached.
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let weakens = args.self_test || args.without.is_some();
-    ensure!(CAN_WEAKEN || !weakens, "this build lacks the feature `mutants`, which takes things out");
+    ensure!(
+        CAN_WEAKEN || !weakens,
+        "this build lacks the feature `mutants`, which takes things out"
+    );
     let account = Account::new(args.json);
     let seed = args.seed.unwrap_or_else(rand::random);
     account.line(&format!("seed {seed}"));

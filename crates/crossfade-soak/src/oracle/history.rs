@@ -118,14 +118,15 @@ impl History {
     pub(super) fn judge(&self, look: &Look) -> Verdict {
         let found = match &look.found {
             None => None,
-            Some(row) => match self.by_tag.get(&row.tag).map(|place| (*place, &self.writes[*place]))
-            {
-                None => return Verdict::Foreign,
-                Some((_, write)) if write.end == End::Failed => return Verdict::Refused,
-                Some((_, write)) if write.verb == Verb::Delete => return Verdict::Foreign,
-                Some((_, write)) if write.at > look.to => return Verdict::Early,
-                Some((place, _)) => Some((place, row)),
-            },
+            Some(row) => {
+                match self.by_tag.get(&row.tag).map(|place| (*place, &self.writes[*place])) {
+                    None => return Verdict::Foreign,
+                    Some((_, write)) if write.end == End::Failed => return Verdict::Refused,
+                    Some((_, write)) if write.verb == Verb::Delete => return Verdict::Foreign,
+                    Some((_, write)) if write.at > look.to => return Verdict::Early,
+                    Some((place, _)) => Some((place, row)),
+                }
+            }
         };
         match self.shared {
             true => self.judge_version(look, found.map(|(_, row)| row)),

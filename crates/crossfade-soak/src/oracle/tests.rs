@@ -1,3 +1,5 @@
+//! Records and rows, and the faults that they amount to.
+
 use crossfade::Stage;
 
 use super::{Counts, Moment, Oracle};
