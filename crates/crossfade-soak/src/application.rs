@@ -156,7 +156,7 @@ async fn write(shared: Arc<Shared>, task: u32) -> Result<()> {
         let outcome = Box::pin(carry_out(&shared, operation, patience)).await;
         shared.log.write(&Record::End { at: now(), tag, outcome })?;
         drop(running);
-        rest(&mut chance).await;
+        rest(&mut chance, 6_000).await;
     }
     Ok(())
 }
@@ -185,12 +185,11 @@ async fn read(shared: Arc<Shared>, task: u32) -> Result<()> {
             Err(_) => Record::ReadFailed { at: now(), key, why: "it took too long".to_owned() },
         })?;
         drop(running);
-        rest(&mut chance).await;
-        rest(&mut chance).await;
+        rest(&mut chance, 24_000).await;
     }
 }
 
 /// What lies between two operations of a task.
-async fn rest(chance: &mut StdRng) {
-    tokio::time::sleep(Duration::from_micros(chance.random_range(0..6_000))).await;
+async fn rest(chance: &mut StdRng, longest_us: u64) {
+    tokio::time::sleep(Duration::from_micros(chance.random_range(0..longest_us))).await;
 }

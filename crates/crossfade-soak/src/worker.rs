@@ -19,7 +19,7 @@ use crate::place::{self, LEASE, Round};
 use crate::record::{Log, Record, now};
 
 /// Between two rounds of work.
-const PAUSE_BETWEEN: Duration = Duration::from_millis(200);
+const PAUSE_BETWEEN: Duration = Duration::from_millis(60);
 
 /// What a worker is told.
 #[derive(Clone, Debug, clap::Args)]

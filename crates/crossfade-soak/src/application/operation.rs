@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use crossfade::{Side, ToKey, Tx, WriteError};
+use crossfade::{Engine, Side, ToKey, Tx, WriteError};
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::Shared;
@@ -78,6 +78,11 @@ async fn through_wrapper<K: ToKey>(
     operation: &Operation,
 ) -> Result<Option<Row>, WriteError<RowError>> {
     let Operation { verb, key: index, tag, dwell } = operation;
+    let dwell = match shared.database.engine() {
+        // Everybody waits for the one writer.
+        Engine::Sqlite => *dwell / 10,
+        Engine::Mysql | Engine::Postgres => *dwell,
+    };
     let on = |side, tx: Tx| Table::on(side, shared.round, tx);
     let one_side = |side, tx: Tx| async move {
         let table = on(side, tx);
@@ -85,7 +90,7 @@ async fn through_wrapper<K: ToKey>(
             Verb::Delete => table.delete(*index).await?,
             _ => table.put(*index, &Row { tag: tag.clone(), version: 0 }).await?,
         }
-        tokio::time::sleep(*dwell).await;
+        tokio::time::sleep(dwell).await;
         Ok(None)
     };
     if *verb != Verb::Modify {
@@ -101,7 +106,7 @@ async fn through_wrapper<K: ToKey>(
         if let Some(row) = row {
             on(side, tx).put(*index, &row).await?;
         }
-        tokio::time::sleep(*dwell).await;
+        tokio::time::sleep(dwell).await;
         Ok(base)
     };
     shared.migration.modify(key, load, change, store).await

@@ -56,9 +56,11 @@ pub(super) fn plan(
     chance: &mut StdRng,
 ) -> Vec<Trouble> {
     let times = |trouble, count: u64| std::iter::repeat_n(trouble, count.max(1) as usize);
-    // Who sleeps through two stages is who the fence is for.
     let (kills, sleepers) = match without {
+        // Who sleeps through two stages is who the fence is for.
         Some(Without::Fence) => (kills / 6, kills),
+        // Backfill is to come through.
+        Some(Without::SourceLock) => (kills / 6, 1),
         _ => (kills, kills / 5),
     };
     let mut troubles: Vec<Trouble> = times(Trouble::Kill, kills).collect();

@@ -50,6 +50,9 @@ pub(super) async fn script(scene: &Scene<'_>) -> Result<()> {
         }
         scene.go(Stage::DeleteOnly, chance).await?;
         scene.go(Stage::DualWrite, chance).await?;
+        if scene.run.plan.without == Some(Without::SourceLock) {
+            scene.watch_backfill(chance).await?;
+        }
         scene.go(Stage::DeleteOnly, chance).await?;
         if chance.random() {
             scene.go(Stage::DualWrite, chance).await?;
@@ -128,6 +131,19 @@ impl Scene<'_> {
             Ok(mut fleet) => self.look(&mut fleet).await,
             Err(_) => Ok(()),
         }
+    }
+
+    /// Looks again and again while workers copy, before writers write over what they did.
+    async fn watch_backfill(&self, chance: &mut StdRng) -> Result<()> {
+        for _ in 0..12 {
+            if self.enough() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(chance.random_range(30..150))).await;
+            let mut fleet = self.fleet.lock().await;
+            self.look(&mut fleet).await?;
+        }
+        Ok(())
     }
 
     /// `off` and `dual_write` beside each other, as nothing in Crossfade would allow: a process
