@@ -89,7 +89,9 @@ fn opens_at_the_upper_thresholds_and_not_below_the_minimum() {
     for slow in [New(50), Abandoned(50)] {
         let mut breaker = Breaker::new(options(), 0);
         for step in [Legacy(10), slow] {
-            (0..10).for_each(|_| drop(breaker.observe(None, step.observation(), 1)));
+            for _ in 0..10 {
+                breaker.observe(None, step.observation(), 1);
+            }
         }
         let Some(BreakerTrip::Slow { ratio, calls: 10 }) = breaker.why() else {
             panic!("{slow:?}: {:?}", breaker.why());
