@@ -60,8 +60,7 @@ pub use crossfade_sql::MySqlConn;
 pub use crossfade_sql::PgConn;
 pub use crossfade_sql::{AnyPool, Bindable, Conn, Database, Db, Engine, WrongEngine};
 pub use crossfade_store::{
-    FlagAnswer, FlagOff, ReadFlag, ReadFlagSwitch, StoreError, StoreErrorKind, SwitchedOff,
-    Travels,
+    FlagAnswer, FlagOff, ReadFlag, ReadFlagSwitch, StoreError, StoreErrorKind, SwitchedOff, Travels,
 };
 pub use handle::{
     Crossfade, InTransaction, Migration, Statement, Transaction, Tx, UnknownMigration,

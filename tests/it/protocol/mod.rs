@@ -25,7 +25,12 @@ enum Outcome {
     Held,
     /// It did not; how.
     Broken(String),
+    /// Somebody gave up waiting before the story was told, on a machine that is busy.
+    Late,
 }
+
+/// How often a story is begun that comes too late.
+const TRIES: u32 = 10;
 
 /// Tells a story on each engine that [`table`] names for it: with every mechanism it must end well,
 /// without this one badly.
@@ -44,7 +49,21 @@ where
     }
 }
 
+/// Tells a story in a database of its own, and in another one when it was late.
 async fn tell<S>(engine: Engine, without: Option<Mechanism>, story: &S) -> Outcome
+where
+    S: AsyncFn(&Scene) -> Outcome,
+{
+    for _ in 0..TRIES {
+        match tell_once(engine, without, story).await {
+            Outcome::Late => {}
+            outcome => return outcome,
+        }
+    }
+    Outcome::Late
+}
+
+async fn tell_once<S>(engine: Engine, without: Option<Mechanism>, story: &S) -> Outcome
 where
     S: AsyncFn(&Scene) -> Outcome,
 {
