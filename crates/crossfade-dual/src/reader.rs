@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -192,7 +193,7 @@ impl<S: RequestStore> Migration<S> {
         let mut new_failed = false;
         if plan.answer == Side::New {
             let watch = plan.fallback.map(|_| breaker.watch(*probe));
-            match (self.read_side(snapshot, Side::New, new()).await, watch) {
+            match (self.read_side(snapshot, Side::New, Box::pin(new())).await, watch) {
                 (Ok(answer), watch) => {
                     watch.into_iter().for_each(Watch::answered);
                     return Ok(answer);
@@ -216,7 +217,7 @@ impl<S: RequestStore> Migration<S> {
         }
         self.shared.note_legacy_read(snapshot.epoch);
         let begun = Instant::now();
-        let answer = self.read_side(snapshot, Side::Legacy, legacy()).await;
+        let answer = self.read_side(snapshot, Side::Legacy, Box::pin(legacy())).await;
         let answer = answer.map_err(ReadError::Legacy)?;
         if *stage == Stage::Live {
             breaker.legacy_answered(begun.elapsed());
@@ -227,12 +228,13 @@ impl<S: RequestStore> Migration<S> {
         Ok(answer)
     }
 
-    /// A side's read for a caller, counted and in a span of its own.
+    /// A side's read for a caller, counted and in a span of its own. It comes boxed: each function
+    /// that it is handed to would otherwise make the caller's future larger by its size.
     pub(crate) async fn read_side<T, E>(
         &self,
         snapshot: &Snapshot,
         side: Side,
-        read: impl Future<Output = Result<T, E>>,
+        read: Pin<Box<impl Future<Output = Result<T, E>>>>,
     ) -> Result<T, E> {
         let span = tracing::debug_span!(
             "crossfade.read",

@@ -144,10 +144,10 @@ impl<S: RequestStore> Migration<S> {
             let begun = Instant::now();
             let reading = async {
                 match plan.answer {
-                    Side::New => self.read_side(snapshot, Side::New, new()).await,
+                    Side::New => self.read_side(snapshot, Side::New, Box::pin(new())).await,
                     Side::Legacy => {
                         self.shared.note_legacy_read(snapshot.epoch);
-                        self.read_side(snapshot, Side::Legacy, legacy()).await
+                        self.read_side(snapshot, Side::Legacy, Box::pin(legacy())).await
                     }
                 }
             };

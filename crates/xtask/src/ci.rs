@@ -43,7 +43,7 @@ type Step = fn(&Path) -> Result<ExitCode>;
 /// The facade with everything that it can do.
 const WHOLE: &str = "crossfade/flagd,crossfade/http,crossfade/openfeature";
 
-const STEPS: [(&str, Step); 8] = [
+const STEPS: [(&str, Step); 9] = [
     ("fmt", |root| run_cargo(root, &["fmt", "--all", "--check"])),
     ("clippy", |root| {
         run_cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])

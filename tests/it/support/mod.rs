@@ -11,7 +11,6 @@ mod waiting;
 
 pub(crate) use apart::Apart;
 pub(crate) use bench::{Bench, WAIT, definition, delete, eventually, put, put_in, read_side};
-pub(crate) use bench::{Bench, WAIT, definition, delete, eventually, put, read_side};
 pub(crate) use cli::{Answer, Project};
 pub(crate) use database::{TestDatabase, engines};
 pub(crate) use dropped::{drop_after, dropped_at_every_point};
