@@ -114,7 +114,7 @@ impl Database {
             #[cfg(feature = "sqlite")]
             Engine::Sqlite => {
                 // `begin immediate` is SQLite's one writer: it is lock of epoch and key at once.
-                let _ = lock_timeout;
+                let _ = (key, lock_timeout);
                 let mut session = self.begin().await.doing(ENTERING)?;
                 let looked = self.look_sqlite(&mut session, migration, epoch).await;
                 if matches!(looked, Err(EnterError::Closed)) {

@@ -63,6 +63,7 @@ pub(crate) async fn step_back(session: &mut Session) -> Result<(), StoreError> {
     let after = match session.engine() {
         #[cfg(feature = "mysql")]
         Engine::Mysql => mariadb::LEFT_WITHIN,
+        #[cfg(any(feature = "postgres", feature = "sqlite"))]
         _ => "",
     };
     let text = format!("rollback to savepoint {SAVEPOINT}; release savepoint {SAVEPOINT}{after}");
@@ -82,7 +83,8 @@ pub(crate) async fn settle(session: &mut Session) -> Result<(), StoreError> {
         // The caller's own statements are no write of Crossfade's to the triggers of a capture.
         #[cfg(feature = "postgres")]
         Engine::Postgres => "; select set_config('crossfade.fence', '', true)",
-        _ => "",
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => "",
     };
     let text = format!("release savepoint {SAVEPOINT}{after}");
     session.run_script(&text).await.doing("failed to end a write within a transaction")

@@ -68,6 +68,18 @@ pub(crate) enum Raw<'a> {
     Sqlite(&'a mut SqliteConnection),
 }
 
+#[cfg(feature = "postgres")]
+impl<'a> Raw<'a> {
+    /// PostgreSQL's, if it is that.
+    pub(crate) fn postgres(self) -> Option<&'a mut PgConnection> {
+        match self {
+            Self::Postgres(connection) => Some(connection),
+            #[cfg(any(feature = "mysql", feature = "sqlite"))]
+            _ => None,
+        }
+    }
+}
+
 /// A connection, in a transaction or not.
 pub(crate) struct Session {
     /// `None` only while dropping.

@@ -7,7 +7,7 @@
 use crossfade_core::{CaptureMode, MigrationName, MigrationState, script_lock_id};
 use crossfade_store::{CaptureChange, StoreError, StoreErrorKind, Timeouts};
 
-use super::record::record;
+use super::change::record;
 use super::{DOING, Plan, row_key};
 use crate::error::Doing;
 use crate::schema::{TableFacts, bound};

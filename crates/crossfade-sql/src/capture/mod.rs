@@ -8,6 +8,8 @@
 //! entry in the index. So no two writers wait for each other's marks that would not have waited on
 //! Legacy before. A repair comes the same way, Legacy first, mark last.
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod change;
 pub(crate) mod journal;
 #[cfg(feature = "mysql")]
 mod mariadb;
@@ -27,7 +29,6 @@ use sha2::{Digest, Sha256};
 use crate::error::Doing;
 use crate::reconcile::reconcile;
 use crate::session::Session;
-use crate::shape::ResolvedTable;
 use crate::{Database, Engine};
 
 const DOING: &str = "failed to change the capture";
@@ -79,7 +80,8 @@ pub(crate) fn key_text(engine: Engine, columns: &[String]) -> String {
 }
 
 /// The key's text in a row that a trigger sees, `old` or `new`.
-fn row_key(legacy: &ResolvedTable, row: &str) -> String {
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn row_key(legacy: &crate::shape::ResolvedTable, row: &str) -> String {
     let columns = legacy.key.iter().map(|column| format!("{row}.{}", column.name));
     key_text(legacy.engine, &columns.collect::<Vec<_>>())
 }

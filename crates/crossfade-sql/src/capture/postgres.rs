@@ -8,7 +8,7 @@
 use crossfade_core::{CaptureMode, MigrationName, MigrationState};
 use crossfade_store::{CaptureChange, StoreError, StoreErrorKind, Timeouts};
 
-use super::record::record;
+use super::change::record;
 use super::{DOING, Plan, row_key};
 use crate::error::Doing;
 use crate::schema::{TableFacts, bound};

@@ -147,7 +147,7 @@ pub(super) async fn run(
                 return Err(AtOnceError::Unknown(store_error(doing, error)));
             }
             // Nothing was done, so a connection that the server ended in the pool costs a try.
-            Err(Failed::Ended(error)) if tries > database.most_connections() => {
+            Err(Failed::Ended(error)) if tries > database.inner.pool.most_connections() => {
                 return Err(AtOnceError::Store(store_error(doing, error)));
             }
             Err(Failed::Ended(_)) => {}

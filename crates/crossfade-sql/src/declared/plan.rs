@@ -18,7 +18,7 @@ use super::text::Text;
 use crate::Database;
 use crate::error::{Doing, words_in_chain};
 use crate::schema::TableFacts;
-use crate::session::{Raw, Session};
+use crate::session::Session;
 use crate::value::args;
 
 /// A statement of one side.
@@ -135,7 +135,7 @@ async fn prepare(session: &mut Session, types: &str, sql: &str) -> Result<(), sq
     if session.fetch_one(&forget, args![]).await?.is_some() {
         session.run_script(&format!("deallocate {NAME}")).await?;
     }
-    let Raw::Postgres(connection) = session.raw() else { return Ok(()) };
+    let Some(connection) = session.raw().postgres() else { return Ok(()) };
     // As one of sqlx's own, since PostgreSQL takes several statements for a syntax error there.
     let prepare = AssertSqlSafe(format!("prepare {NAME} ({types}) as {sql}"));
     sqlx::query(prepare).persistent(false).execute(connection).await.map(drop)
@@ -161,7 +161,7 @@ async fn parameters(
 /// The plan for values that nobody knows yet.
 async fn explain(session: &mut Session, values: &str) -> Result<Json, sqlx::Error> {
     session.run_script("set local plan_cache_mode = force_generic_plan").await?;
-    let Raw::Postgres(connection) = session.raw() else { return Ok(Json::Null) };
+    let Some(connection) = session.raw().postgres() else { return Ok(Json::Null) };
     let explain =
         AssertSqlSafe(format!("explain (verbose, format json) execute {NAME} ({values})"));
     let row = sqlx::query(explain).persistent(false).fetch_one(connection).await?;

@@ -13,16 +13,8 @@ pub(super) struct Text {
     /// The numbers of its parameters.
     pub(super) parameters: BTreeSet<usize>,
     /// What is called as a function, in lower case; some of it is something else.
-    #[cfg_attr(
-        not(any(feature = "postgres", test)),
-        expect(dead_code, reason = "PostgreSQL alone asks")
-    )]
     pub(super) calls: BTreeSet<String>,
     /// The table that it writes, as far as the text tells.
-    #[cfg_attr(
-        not(any(feature = "mysql", feature = "sqlite", test)),
-        expect(dead_code, reason = "PostgreSQL tells it")
-    )]
     pub(super) target: Option<Target>,
 }
 

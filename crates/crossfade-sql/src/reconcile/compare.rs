@@ -111,18 +111,18 @@ impl Shape {
 
     /// The condition that the key of a row `f` is not in the journal of migration number `name`.
     fn unjournaled(&self, name: usize) -> String {
+        // Nothing is journaled there.
+        #[cfg(feature = "sqlite")]
+        if self.engine == Engine::Sqlite {
+            return String::new();
+        }
         let columns: Vec<String> = (0..self.legacy.key.len()).map(|n| format!("f.k{n}")).collect();
+        let key = key_text(self.engine, &columns);
+        #[cfg(feature = "mysql")]
         let key = match self.engine {
-            #[cfg(feature = "mysql")]
-            Engine::Mysql => format!(
-                "convert({} using utf8mb4) collate utf8mb4_nopad_bin",
-                key_text(self.engine, &columns)
-            ),
-            #[cfg(feature = "postgres")]
-            Engine::Postgres => key_text(self.engine, &columns),
-            // Nothing is journaled there.
-            #[cfg(feature = "sqlite")]
-            Engine::Sqlite => return String::new(),
+            Engine::Mysql => format!("convert({key} using utf8mb4) collate utf8mb4_nopad_bin"),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => key,
         };
         format!(
             " and not exists (select 1 from crossfade_journal as j \

@@ -14,16 +14,4 @@ impl Database {
             Pool::Sqlite(pool) => pool.options().get_test_before_acquire(),
         }
     }
-
-    /// The size to which the pool may grow.
-    pub(crate) fn most_connections(&self) -> u32 {
-        match &self.inner.pool {
-            #[cfg(feature = "mysql")]
-            Pool::Mysql(pool) => pool.options().get_max_connections(),
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => pool.options().get_max_connections(),
-            #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => pool.options().get_max_connections(),
-        }
-    }
 }
