@@ -1,6 +1,7 @@
 //! Wrapped dual write of the guide's user settings beside the same two statements hand-written in
 //! one sqlx transaction, on a PostgreSQL whose commits are durable, as in production:
-//! `CROSSFADE_PG_FSYNC=on cargo xtask postgres -- cargo bench -p crossfade-benches`.
+//! `cargo xtask postgres -- cargo bench -p crossfade-benches --bench dual_write`, with
+//! `CROSSFADE_PG_FSYNC=on` and `CROSSFADE_REPLICAS=off` in the environment.
 //!
 //! - `hand_written`: begin, Legacy, New, commit, nothing else, on a pool as sqlx makes it.
 //! - `fence_alone`: the same with the fence on the first round trip, still hand-written.

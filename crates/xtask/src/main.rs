@@ -73,6 +73,7 @@ Environment:
   CROSSFADE_MARIADB_BIN    folder that holds mariadb-install-db and mariadbd; default: looked for
                            in PATH and in the usual places
   CROSSFADE_MARIADB_FSYNC  as CROSSFADE_PG_FSYNC
+  CROSSFADE_REPLICAS       `off` leaves the servers' replicas out, for figures as well
 ";
 
 fn main() -> ExitCode {

@@ -31,6 +31,9 @@ const START_POLL: Duration = Duration::from_millis(25);
 /// How often another free port is tried when a stranger took the first one.
 const PORT_ATTEMPTS: u32 = 5;
 
+/// `off` leaves replicas out, which take their share of the machine from a benchmark.
+const REPLICAS: &str = "CROSSFADE_REPLICAS";
+
 /// What a server has to live through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -59,7 +62,8 @@ impl Server {
     /// Those of [`Self::start`], for either.
     fn start_all(kind: &'static Kind, fate: Fate) -> Result<Vec<Self>> {
         let mut servers = vec![Self::start(kind, None, fate)?];
-        if let Some(replica) = kind.replica.filter(|_| fate == Fate::Quiet) {
+        let wanted = fate == Fate::Quiet && std::env::var_os(REPLICAS).is_none_or(|it| it != "off");
+        if let Some(replica) = kind.replica.filter(|_| wanted) {
             servers.push(Self::start(replica, Some(servers[0].port), fate)?);
         }
         Ok(servers)
