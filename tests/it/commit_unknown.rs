@@ -92,10 +92,13 @@ impl Far {
         Self { test, bench, proxy, app }
     }
 
-    /// Whether the connection that was lost has left the pool of one: there is none, or a later one,
-    /// which a background task has opened since there were `before` of them.
-    fn has_closed_it(&self, before: u64) -> bool {
-        pool_size(self.app.database()) == 0 || self.proxy.connections() > before
+    /// The connection that was lost leaves the pool of one: there is none, or a later one, which a
+    /// background task opens; the pool counts that before the proxy, with its `before` of them, does.
+    async fn expect_closed(&self, before: u64) {
+        eventually("the connection is closed, not given back", async || {
+            pool_size(self.app.database()) == 0 || self.proxy.connections() > before
+        })
+        .await;
     }
 }
 
@@ -128,7 +131,7 @@ async fn without_an_operation_the_outcome_stays_unknown() {
             let error = written.expect_err("nobody knows");
             assert!(matches!(error, WriteError::CommitUnknown(_)), "{spelling:?}: {error:?}");
             assert_eq!(error.known(), Known::BothOrNeither);
-            assert!(far.has_closed_it(before), "the connection is closed, not given back");
+            far.expect_closed(before).await;
             let held = (fault == Fault::LoseReply).then_some("lost?");
             far.bench.expect(id, held, held).await;
             put(&migration, id, "well").await.expect("the next one is well");
@@ -164,7 +167,7 @@ async fn a_callers_transaction_says_the_same() {
             assert!(armed.has_struck(), "{spelling:?}, {fault:?}");
             let error = committed.expect_err("nobody knows");
             assert!(matches!(error, TransactionError::CommitUnknown(_)), "{error:?}");
-            assert!(far.has_closed_it(before), "the connection is closed, not given back");
+            far.expect_closed(before).await;
             let held = (fault == Fault::LoseReply).then_some("lost?");
             far.bench.expect(id, held, held).await;
         }

@@ -10,7 +10,7 @@ use crossfade_testkit::Proxy;
 use sqlx::Row;
 
 use crate::support::{
-    Bench, People, PeopleError, ReplicaServer, TestDatabase, engines, eventually, put,
+    Bench, People, PeopleError, ReplicaServer, TestDatabase, engines, eventually, put, put_in,
 };
 
 /// Farther behind than any test lets a replica fall.
@@ -158,6 +158,46 @@ async fn a_read_after_a_write_sees_it_whatever_the_replica_lacks() {
         scene.server.resume().await;
         scene.until_replica(1).await;
         assert_eq!(scene.read(1).await, (Some("after".to_owned()), true));
+    })
+    .await;
+}
+
+/// A write in a caller's transaction is not there before that commits, so it pins its key then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_after_a_callers_transaction_sees_what_that_wrote() {
+    // No margin: a pin of the write's own end would not outlast the wait below.
+    let reads = replica_reads().pin_margin(Duration::ZERO);
+    replicated("replica_pin_in", options().replica_reads(reads), async |scene| {
+        put(&scene.migration, 1, "before").await.expect("written");
+        scene.until_replica(1).await;
+        let mut transaction = scene.app.begin().await.expect("begins");
+        put_in(&scene.migration, &mut transaction, 1, "after").await.expect("written");
+        // The replica has all there was until now, so it covers the write's own end.
+        scene.until_replica(1).await;
+        scene.server.pause().await;
+        transaction.commit().await.expect("commits");
+        assert_eq!(scene.read(1).await, (Some("after".to_owned()), false));
+        scene.server.resume().await;
+        scene.until_replica(1).await;
+    })
+    .await;
+}
+
+/// What New takes on a replica counts for the breaker like what it takes on the primary.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replicas_answers_are_the_breakers() {
+    let options = options().replica_reads(replica_reads());
+    replicated("replica_breaker", options, async |scene| {
+        let state = scene.bench.go(Stage::Live).await;
+        eventually("it is known", async || *scene.migration.state() == state).await;
+        scene.until_replica(1).await;
+        for _ in 0..20 {
+            scene.until_replica(1).await;
+        }
+        let routes = scene.migration.routes();
+        let on_primary = routes.refused.values().sum::<u64>() + routes.failed_over;
+        let counts = scene.migration.breaker().expect("there is one").counts;
+        assert!(u64::from(counts.calls) > on_primary, "{counts:?}, {routes:?}");
     })
     .await;
 }

@@ -5,6 +5,7 @@ mod alone;
 mod keys;
 mod modes;
 mod operators;
+mod passing;
 mod race;
 
 use std::future::Future;
