@@ -102,7 +102,7 @@ async fn prepare() -> Ground {
     let state = go_live(&database).await;
     let lock = epoch_lock_id("public", &state.definition.name, state.epoch);
     let fenced_begin = format!(
-        "begin; select crossfade_enter('public.crossfade_fence_user_settings', {}, {lock}",
+        "begin; call crossfade_pass('public.crossfade_fence_user_settings', {}, {lock}",
         state.epoch
     );
     Ground { pings: Pooled::new(pings).await, trusts: Pooled::new(trusts).await, fenced_begin }

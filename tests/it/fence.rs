@@ -290,7 +290,7 @@ async fn init_mends_the_fence_of_a_restored_backup() {
         bench.sql(&format!("select setval('crossfade_fence_people', {elsewhere})")).await;
         assert!(!enters(&bench, epoch).await);
         let mended = bench.db.install().await.expect("init runs again");
-        assert_eq!(mended, ["fence of people, behind a restored backup"]);
+        assert_eq!(mended, ["fence of people, which did not fit the tables"]);
         assert!(enters(&bench, epoch).await);
         assert!(!enters(&bench, Epoch::new(epoch.get() - 1)).await);
     }

@@ -1,5 +1,8 @@
 //! The fence, and the write transactions that pass it.
 
+#[cfg(feature = "postgres")]
+mod sequence;
+
 use std::error::Error;
 #[cfg(feature = "postgres")]
 use std::sync::atomic::Ordering;
@@ -27,6 +30,8 @@ use crate::mechanism::Mechanism;
 use crate::session::Session;
 use crate::value::{Value, args};
 use crate::{Database, Engine, Tx, joined, operations};
+#[cfg(feature = "postgres")]
+pub(crate) use sequence::{HOLDS, expect_named, halves, inside, is_named, mend_fence, name_fence};
 
 /// What an error of the fence's statements was met by.
 pub(crate) const ENTERING: &str = "failed to begin a fenced transaction";
@@ -66,19 +71,6 @@ impl Database {
         key: Option<&Key>,
     ) -> Result<Session, EnterError> {
         self.enter_bounded(migration, epoch, key, None).await
-    }
-
-    /// The sequence whose value is the oldest epoch that is not closed, qualified.
-    #[cfg(feature = "postgres")]
-    pub(crate) fn fence_sequence(&self, migration: &MigrationName) -> String {
-        // A migration name holds lower-case letters, digits and underscores.
-        format!("\"{}\".crossfade_fence_{migration}", self.inner.namespace.replace('"', "\"\""))
-    }
-
-    /// [`fence_sequence`](Self::fence_sequence) as a literal.
-    #[cfg(feature = "postgres")]
-    pub(crate) fn fence_literal(&self, migration: &MigrationName) -> String {
-        format!("'{}'", self.fence_sequence(migration).replace('\'', "''"))
     }
 
     /// Whether a transaction has to name READ COMMITTED, as far as is known.
@@ -191,10 +183,10 @@ impl Database {
         } else if !self.keeps(Mechanism::TriedLock) {
             format!(
                 "select pg_advisory_xact_lock_shared({epoch_lock}); \
-                 select crossfade_enter({arguments})"
+                 call crossfade_pass({arguments})"
             )
         } else if self.keeps(Mechanism::FenceCheck) {
-            format!("select crossfade_enter({arguments})")
+            format!("call crossfade_pass({arguments})")
         } else {
             // Keys are locked all the same.
             let key_lock = arguments.rsplit(", ").nth(1).unwrap_or("null");
@@ -479,14 +471,8 @@ pub(crate) async fn announce(engine: Engine, session: &mut Session) -> Result<()
     Ok(())
 }
 
-/// The value of the fence's sequence while `oldest` is open and, perhaps, the epoch after it.
-#[cfg(feature = "postgres")]
-const fn fence_value(oldest: Epoch, next_is_open: bool) -> i64 {
-    oldest.get() * 2 + next_is_open as i64
-}
-
-/// Makes the sequence that the fence reads, with `first` open. Every role may read it, as every
-/// role may call `crossfade_enter`.
+/// Makes what the fence reads, with `first` open. Only PostgreSQL's reads something else than the
+/// table of epochs.
 pub(crate) async fn create_fence(
     database: &Database,
     session: &mut Session,
@@ -495,17 +481,7 @@ pub(crate) async fn create_fence(
 ) -> Result<(), StoreError> {
     match database.engine() {
         #[cfg(feature = "postgres")]
-        Engine::Postgres => {
-            let fence = database.fence_sequence(migration);
-            let script = format!(
-                "create sequence {fence}; grant select on sequence {fence} to public; \
-                 select setval({}, {})",
-                database.fence_literal(migration),
-                fence_value(first, false)
-            );
-            session.run_script(&script).await.doing("failed to make the fence")
-        }
-        // The fence reads the table of epochs.
+        Engine::Postgres => sequence::create(database, session, migration, first).await,
         #[cfg(any(feature = "mysql", feature = "sqlite"))]
         _ => {
             let _ = (session, migration, first);
@@ -514,11 +490,8 @@ pub(crate) async fn create_fence(
     }
 }
 
-/// Moves the fence, at once and for good: to `oldest`, and the epoch after it where that is open.
-///
-/// Only two may do so. Who appends an epoch opens it beside the one before, under the migration's
-/// row lock; should that fail, nobody believes in the epoch. Who closes one holds its lock alone,
-/// and a later epoch is there for the writers to go on in.
+/// Moves what [`create_fence`] made, at once and for good: to `oldest`, and the epoch after it where
+/// that is open.
 pub(crate) async fn move_fence(
     database: &Database,
     session: &mut Session,
@@ -529,10 +502,7 @@ pub(crate) async fn move_fence(
     match database.engine() {
         #[cfg(feature = "postgres")]
         Engine::Postgres => {
-            let sql = format!("select setval({}, $1)", database.fence_literal(migration));
-            let value = fence_value(oldest, next_is_open);
-            session.fetch(&sql, args![value]).await.doing("failed to move the fence")?;
-            Ok(())
+            sequence::move_to(database, session, migration, oldest, next_is_open).await
         }
         #[cfg(any(feature = "mysql", feature = "sqlite"))]
         _ => {
@@ -540,35 +510,4 @@ pub(crate) async fn move_fence(
             Ok(())
         }
     }
-}
-
-/// Puts a fence right that does not fit the epochs, and returns whether it did. A dump takes
-/// sequences as they stand, which may be after its snapshot of the tables, and logical replication
-/// does not move them at all.
-#[cfg(feature = "postgres")]
-pub(crate) async fn mend_fence(
-    database: &Database,
-    session: &mut Session,
-    migration: &MigrationName,
-) -> Result<bool, StoreError> {
-    let doing = "failed to mend the fence";
-    let (name, fence) = (migration.as_str(), database.fence_literal(migration));
-    let newest = "select max(epoch), min(epoch) filter (where closed_ms is null) \
-                  from crossfade_epochs where migration = $1";
-    let epochs = session.fetch_one(newest, args![name]).await.doing(doing)?;
-    let Some((newest, oldest)) = epochs.map(|row| (Epoch::new(row.int(0)), Epoch::new(row.int(1))))
-    else {
-        return Ok(false);
-    };
-    let value = format!("select pg_sequence_last_value({fence})");
-    let value = session.fetch_one(&value, args![]).await.doing(doing)?;
-    // From the oldest alone to what a failed append leaves behind the newest.
-    let sound = fence_value(oldest, false)..=fence_value(newest, true);
-    if value.is_some_and(|row| sound.contains(&row.int(0))) {
-        return Ok(false);
-    }
-    let lock = epoch_lock_id(&database.inner.namespace, migration, oldest);
-    session.fetch("select pg_advisory_xact_lock($1)::text", args![lock]).await.doing(doing)?;
-    move_fence(database, session, migration, oldest, oldest < newest).await?;
-    Ok(true)
 }

@@ -4,6 +4,7 @@
 mod alone;
 mod keys;
 mod modes;
+mod naming;
 mod operators;
 mod passing;
 mod race;

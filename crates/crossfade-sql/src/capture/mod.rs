@@ -1,8 +1,8 @@
 //! Capture of writes on Legacy that did not pass the fence, by triggers, and the journal.
 //!
-//! A transaction that entered an epoch says so to itself (`crossfade.fence` on PostgreSQL,
-//! `@crossfade_fence` on MariaDB), in the fence's own round trip, and the triggers let it pass.
-//! Whatever else writes Legacy is counted, journaled or refused.
+//! A transaction that entered an epoch says so to itself (`crossfade.fence` on PostgreSQL, where a
+//! capture asks for it, and `@crossfade_fence` on MariaDB), in the fence's own round trip, and the
+//! triggers let it pass. Whatever else writes Legacy is counted, journaled or refused.
 //!
 //! Who writes a key's mark in the journal holds the key's place on Legacy by then: its row, or its
 //! entry in the index. So no two writers wait for each other's marks that would not have waited on
@@ -190,7 +190,9 @@ impl CaptureStore for Database {
                 #[cfg(feature = "mysql")]
                 Engine::Mysql => mariadb::in_place(&mut session, state, found.mode).await?,
                 #[cfg(feature = "postgres")]
-                Engine::Postgres => postgres::in_place(&mut session, state, found.mode).await?,
+                Engine::Postgres => {
+                    postgres::in_place(self, &mut session, state, found.mode).await?
+                }
                 #[cfg(feature = "sqlite")]
                 Engine::Sqlite => false,
             };

@@ -5,12 +5,16 @@
 //! rights of their owner: a writer needs none on the control tables. None of them touches a
 //! sequence, which would change what `lastval()` tells the writer.
 
+use std::time::Duration;
+
 use crossfade_core::{CaptureMode, MigrationName, MigrationState};
 use crossfade_store::{CaptureChange, StoreError, StoreErrorKind, Timeouts};
+use tokio::time::{Instant, sleep};
 
 use super::change::record;
 use super::{DOING, Plan, row_key};
 use crate::error::Doing;
+use crate::fence::{expect_named, inside, is_named, name_fence};
 use crate::schema::{TableFacts, bound};
 use crate::session::Session;
 use crate::shape::ResolvedTable;
@@ -68,6 +72,7 @@ async fn found(
 }
 
 pub(super) async fn in_place(
+    database: &Database,
     session: &mut Session,
     state: &MigrationState,
     mode: CaptureMode,
@@ -77,7 +82,8 @@ pub(super) async fn in_place(
     let Some(legacy) = legacy else { return Ok(false) };
     let mut wanted = triggers(&definition.name, mode);
     wanted.sort();
-    Ok(found(session, &legacy, &definition.name, true).await? == wanted)
+    Ok(found(session, &legacy, &definition.name, true).await? == wanted
+        && is_named(database, session, &definition.name).await?)
 }
 
 pub(super) async fn plan(
@@ -121,12 +127,19 @@ pub(super) async fn plan(
     Ok(plan)
 }
 
-/// Changes triggers, record and audit trail in one transaction.
+/// Changes triggers, record and audit trail in one transaction. Before there are triggers, writers are
+/// asked to say which fence they have passed, and those that entered before that are waited for;
+/// nobody is held up meanwhile.
 pub(super) async fn change(
     database: &Database,
     change: CaptureChange<'_>,
     timeouts: Timeouts,
 ) -> Result<(), StoreError> {
+    let name = &change.state.definition.name;
+    if change.to.is_some() {
+        name_fence(database, name, true).await?;
+        outwait(database, change.state, timeouts.lock).await?;
+    }
     let mut session = database.begin().await.doing(DOING)?;
     bound(&mut session, Engine::Postgres, timeouts).await.doing(DOING)?;
     let plan = database.plan(&mut session, change.state, change.to).await?;
@@ -141,8 +154,45 @@ pub(super) async fn change(
             return Err(StoreError::new(StoreErrorKind::Conflict, message));
         }
     }
+    if change.to.is_some() {
+        expect_named(database, &mut session, name).await?;
+    }
     record(database, &mut session, change, &plan.digest()).await?;
-    session.commit_or(DOING).await
+    session.commit_or(DOING).await?;
+    if change.to.is_none() {
+        // Should this fail, writers go on saying what nobody asks for.
+        name_fence(database, name, false).await?;
+    }
+    Ok(())
+}
+
+/// How often it is looked whether the writers before have ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Waits until every transaction has ended that is inside the fence now, `patience` at most.
+async fn outwait(
+    database: &Database,
+    state: &MigrationState,
+    patience: Duration,
+) -> Result<(), StoreError> {
+    let mut session = database.session().await.doing(DOING)?;
+    let mut before = inside(database, &mut session, state).await?;
+    let ends = Instant::now() + patience;
+    while !before.is_empty() {
+        if Instant::now() >= ends {
+            let processes: Vec<_> = before.iter().map(|(_, pid)| pid.to_string()).collect();
+            let message = format!(
+                "writers that passed the fence before are still at it: {} {}",
+                if before.len() == 1 { "process" } else { "processes" },
+                processes.join(", ")
+            );
+            return Err(StoreError::new(StoreErrorKind::LockTimeout, message));
+        }
+        sleep(LOOK).await;
+        let now = inside(database, &mut session, state).await?;
+        before.retain(|transaction| now.contains(transaction));
+    }
+    Ok(())
 }
 
 /// A function's name, qualified.

@@ -11,6 +11,8 @@ use super::append_audit;
 use crate::capture::journal;
 use crate::definition_json::from_json;
 use crate::error::Doing;
+#[cfg(feature = "postgres")]
+use crate::fence::{HOLDS, halves};
 use crate::fence::{announce, move_fence};
 use crate::mechanism::Mechanism;
 use crate::value::args;
@@ -190,19 +192,6 @@ pub(super) async fn holders(
             Ok(Vec::new())
         }
     }
-}
-
-/// A 64-bit advisory lock as `pg_locks` shows it, by the halves of its number.
-#[cfg(feature = "postgres")]
-const HOLDS: &str = "\
-l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid::bigint = $1 \
-and l.objid::bigint = $2 \
-and l.database = (select oid from pg_database where datname = current_database())";
-
-#[cfg(feature = "postgres")]
-fn halves(lock: i64) -> (i64, i64) {
-    let lock = lock.cast_unsigned();
-    ((lock >> 32).cast_signed(), (lock & 0xffff_ffff).cast_signed())
 }
 
 /// Ends a session if it still holds the epoch; whether it did.

@@ -77,6 +77,11 @@ const VERSIONS: &[Version] = &[
         name: "passed_fence",
         script: Script::Only("postgres", include_str!("passed_fence.postgres.sql")),
     },
+    Version {
+        number: 7,
+        name: "quick_fence",
+        script: Script::Only("postgres", include_str!("quick_fence.postgres.sql")),
+    },
 ];
 
 impl Script {
@@ -154,7 +159,7 @@ pub(crate) async fn install(database: &Database) -> Result<Vec<String>, StoreErr
         for row in names.await.doing(doing)? {
             let Ok(name) = row.text(0).parse() else { continue };
             if mend_fence(database, &mut session, &name).await? {
-                applied.push(format!("fence of {name}, behind a restored backup"));
+                applied.push(format!("fence of {name}, which did not fit the tables"));
             }
         }
     }
