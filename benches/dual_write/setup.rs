@@ -1,126 +1,159 @@
 //! The database, the migration and the timing of one sample.
 
-use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossfade::{Crossfade, Database, Flags, Migration, Stage, Statement, Travels};
 use crossfade_core::{
-    BackfillOptions, Definition, GateOptions, MigrationState, SideTable, epoch_lock_id,
+    BackfillOptions, Definition, Epoch, GateOptions, MigrationName, MigrationState, SideTable,
 };
 use crossfade_store::{ControlStore, StageChange};
-use sqlx::AssertSqlSafe;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::pool::PoolOptions;
+use sqlx::{AssertSqlSafe, Connection, Pool};
 use tokio::runtime::Runtime;
 
-use crate::variants::{LEGACY, NEW, Variant, run};
+use crate::server::Server;
+use crate::variants::{Variant, run};
 
 /// Keys written to; enough that writers seldom meet.
 const KEYS: u64 = 10_000;
 
 /// A pool, and the migration on it.
-#[derive(Clone, Debug)]
-pub(crate) struct Pooled {
-    pub(crate) pool: PgPool,
+#[derive(Debug)]
+pub(crate) struct Pooled<S: Server> {
+    pub(crate) pool: Pool<S>,
     pub(crate) migration: Migration,
     /// The same two statements, declared.
     pub(crate) declared: Statement,
 }
 
 /// What every variant writes with.
-#[derive(Clone, Debug)]
-pub(crate) struct Ground {
+#[derive(Debug)]
+pub(crate) struct Ground<S: Server> {
     /// The pool that sqlx makes by default.
-    pub(crate) pings: Pooled,
+    pub(crate) pings: Pooled<S>,
     /// The pool that Crossfade's documentation asks for.
-    pub(crate) trusts: Pooled,
-    /// `begin` with the fence of the current epoch, up to the key's lock.
-    pub(crate) fenced_begin: String,
+    pub(crate) trusts: Pooled<S>,
+    pub(crate) name: MigrationName,
+    /// The current epoch.
+    pub(crate) epoch: Epoch,
 }
 
 /// A prepared database in stage `live`.
 #[derive(Debug)]
-pub(crate) struct Setup {
+pub(crate) struct Setup<S: Server> {
     runtime: Runtime,
-    ground: Ground,
+    ground: Arc<Ground<S>>,
 }
 
-impl Setup {
+/// What a number of turns took.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    pub(crate) elapsed: Duration,
+    /// Each turn by itself.
+    pub(crate) turns: Vec<Duration>,
+    /// What this process computed meanwhile, to a hundredth of a second.
+    pub(crate) computed: Duration,
+}
+
+impl<S: Server> Setup<S> {
     pub(crate) fn new() -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let ground = runtime.block_on(prepare());
+        let ground = Arc::new(runtime.block_on(prepare()));
         Self { runtime, ground }
     }
 
-    /// How long `turns` turns of a variant take, spread over `tasks` tasks.
-    pub(crate) fn time(&self, variant: Variant, tasks: u64, turns: u64) -> Duration {
+    /// What `turns` turns of a variant take, spread over `tasks` tasks.
+    pub(crate) fn sample(&self, variant: Variant, tasks: u64, turns: u64) -> Sample {
         self.runtime.block_on(async {
+            let before = computed();
             let begun = Instant::now();
             let tasks = (0..tasks).map(|task| {
-                let ground = self.ground.clone();
+                let ground = Arc::clone(&self.ground);
                 let mine = turns / tasks + u64::from(task < turns % tasks);
                 tokio::spawn(async move {
+                    let mut turns = Vec::new();
                     for turn in 0..mine {
                         let key = (task * 7919 + turn * 31) % KEYS;
-                        run(&ground, variant, key.cast_signed()).await;
+                        turns.push(run(&ground, variant, key.cast_signed()).await);
                     }
+                    turns
                 })
             });
+            let mut turns = Vec::new();
             for task in tasks.collect::<Vec<_>>() {
-                task.await.expect("no panic");
+                turns.extend(task.await.expect("no panic"));
             }
-            begun.elapsed()
+            let elapsed = begun.elapsed();
+            Sample { elapsed, turns, computed: computed() - before }
         })
     }
 }
 
-async fn prepare() -> Ground {
-    let url = std::env::var("CROSSFADE_TEST_POSTGRES_URL")
-        .expect("run through `cargo xtask postgres -- cargo bench -p crossfade-benches`");
-    let options = PgConnectOptions::from_str(&url).expect("a PostgreSQL URL");
-    let pool = |pool: PgPoolOptions| pool.max_connections(8).connect_lazy_with(options.clone());
-    let pings = pool(PgPoolOptions::new());
-    let trusts = pool(Database::postgres_pool_options());
-    let tables = format!(
-        "create table users (id bigint primary key, profile jsonb, \
-            email text not null default 'somebody@example.com', \
-            created_at timestamptz not null default now()); \
-         create table user_settings (user_id bigint primary key, theme varchar(50), \
-            notifications_enabled boolean not null default true, \
-            created_at timestamptz not null default now()); \
-         create index on user_settings (theme); \
-         insert into users (id) select generate_series(0, {KEYS}); \
-         insert into user_settings (user_id) select generate_series(0, {KEYS}); \
-         vacuum analyze users; vacuum analyze user_settings"
-    );
-    for statement in tables.split(';') {
-        let statement = AssertSqlSafe(statement.trim());
-        sqlx::raw_sql(statement).execute(&pings).await.expect("tables");
-    }
-    let database = Database::open(pings.clone()).await.expect("the server answers");
-    database.install().await.expect("control tables");
-    database.register(&definition(), "bench").await.expect("registration");
-    let state = go_live(&database).await;
-    let lock = epoch_lock_id("public", &state.definition.name, state.epoch);
-    let fenced_begin = format!(
-        "begin; call crossfade_pass('public.crossfade_fence_user_settings', {}, {lock}",
-        state.epoch
-    );
-    Ground { pings: Pooled::new(pings).await, trusts: Pooled::new(trusts).await, fenced_begin }
+/// What this process has computed so far, as Linux tells; nothing elsewhere.
+fn computed() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the program's name, which may hold anything: the 12th and 13th number are ticks.
+    let ticks = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
-impl Pooled {
-    async fn new(pool: PgPool) -> Self {
-        let app = Crossfade::builder(pool.clone()).flags(Flags::forced::<&str, bool>([]));
+async fn prepare<S: Server>() -> Ground<S> {
+    let url = std::env::var(S::URL).unwrap_or_else(|_| {
+        panic!(
+            "{} is not set; run through `cargo xtask postgres -- cargo xtask mariadb -- cargo \
+             bench -p crossfade-benches --bench dual_write`",
+            S::URL
+        )
+    });
+    let options: <S::Connection as Connection>::Options = url.parse().expect("a server's URL");
+    let pool = |pool: PoolOptions<S>| pool.max_connections(8).connect_lazy_with(options.clone());
+    let pings = pool(PoolOptions::new());
+    let trusts = pool(S::trusting());
+    let database = Database::open(S::any(pings.clone())).await.expect("the server answers");
+    for statement in S::TABLES.replace("{keys}", &KEYS.to_string()).split(';') {
+        sql(&database, statement.trim()).await;
+    }
+    database.install().await.expect("control tables");
+    database.register(&definition::<S>(), "bench").await.expect("registration");
+    let state = go_live(&database, definition::<S>()).await;
+    Ground {
+        pings: Pooled::new(pings).await,
+        trusts: Pooled::new(trusts).await,
+        name: state.definition.name,
+        epoch: state.epoch,
+    }
+}
+
+async fn sql(database: &Database, sql: &str) {
+    let sql = AssertSqlSafe(sql);
+    let ran = match (database.postgres(), database.mysql()) {
+        (Some(pool), _) => sqlx::raw_sql(sql).execute(pool).await.map(drop),
+        (_, Some(pool)) => sqlx::raw_sql(sql).execute(pool).await.map(drop),
+        _ => panic!("there is no server of SQLite"),
+    };
+    ran.expect("the statement runs");
+}
+
+impl<S: Server> Pooled<S> {
+    async fn new(pool: Pool<S>) -> Self {
+        let app = Crossfade::builder(S::any(pool.clone())).flags(Flags::forced::<&str, bool>([]));
         let app = app.build().await.expect("starts");
         let migration = app.migration("user_settings").expect("registered");
-        let declared = migration.statement(LEGACY, NEW).await.expect("the pair fits");
-        assert_eq!(declared.travels(), Travels::OneStatement);
+        // Declared statements number their values, as PostgreSQL does.
+        let [legacy, new] =
+            [S::LEGACY, S::NEW].map(|sql| sql.replacen('?', "$1", 1).replacen('?', "$2", 1));
+        let declared = migration.statement(&legacy, &new).await.expect("the pair fits");
+        if S::ENGINE == crossfade::Engine::Postgres {
+            assert_eq!(declared.travels(), Travels::OneStatement);
+        }
         Self { pool, migration, declared }
     }
 }
 
-async fn go_live(database: &Database) -> MigrationState {
-    let name = definition().name;
+async fn go_live(database: &Database, definition: Definition) -> MigrationState {
+    let name = definition.name;
     loop {
         let state = database.migration(&name).await.expect("registered");
         if state.stage == Stage::Live {
@@ -140,7 +173,7 @@ async fn go_live(database: &Database) -> MigrationState {
     }
 }
 
-fn definition() -> Definition {
+fn definition<S: Server>() -> Definition {
     let side = |table: &str, key: &str| SideTable {
         table: table.parse().expect("a table name"),
         key: vec![key.parse().expect("an identifier")],
@@ -151,7 +184,7 @@ fn definition() -> Definition {
         legacy: side("users", "id"),
         legacy_columns: Vec::new(),
         new: side("user_settings", "user_id"),
-        mapping: "select id as user_id, profile ->> 'theme' as theme from users".to_owned(),
+        mapping: S::MAPPING.to_owned(),
         backfill: BackfillOptions { batch_size: None, delay: None },
         gates: GateOptions::default(),
     }

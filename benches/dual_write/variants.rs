@@ -1,10 +1,12 @@
 //! The variants side by side.
 
-use crossfade::{Migration, Tx};
-use sqlx::postgres::{PgExecutor, PgPool};
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use std::time::Duration;
 
-use crate::setup::Ground;
+use sqlx::{AssertSqlSafe, Pool, Transaction};
+use tokio::time::Instant;
+
+use crate::server::Server;
+use crate::setup::{Ground, Pooled};
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,66 +49,50 @@ impl Variant {
     }
 }
 
-pub(crate) const LEGACY: &str = "insert into users (id, profile) values ($1, $2::jsonb) \
-                      on conflict (id) do update set profile = excluded.profile";
-pub(crate) const NEW: &str = "insert into user_settings (user_id, theme, notifications_enabled) \
-                   values ($1, $2::jsonb ->> 'theme', true) on conflict (user_id) do update \
-                   set theme = excluded.theme, \
-                       notifications_enabled = excluded.notifications_enabled";
-const PROFILE: &str = r#"{"theme": "solarized-dark", "notifications_enabled": true}"#;
-
-async fn put<'c>(to: impl PgExecutor<'c>, sql: &'static str, key: i64) -> sqlx::Result<()> {
-    sqlx::query(sql).bind(key).bind(PROFILE).execute(to).await.map(drop)
-}
-
-async fn put_in(mut tx: Tx, sql: &'static str, key: i64) -> sqlx::Result<()> {
-    put(tx.postgres()?, sql, key).await
-}
-
-async fn by_hand(pool: &PgPool, key: i64) {
-    let mut tx = pool.begin().await.expect("begin");
-    put(&mut *tx, LEGACY, key).await.expect("Legacy");
-    put(&mut *tx, NEW, key).await.expect("New");
+async fn both<S: Server>(mut tx: Transaction<'static, S>, key: i64) {
+    S::put(&mut tx, S::LEGACY, key).await.expect("Legacy");
+    S::put(&mut tx, S::NEW, key).await.expect("New");
     tx.commit().await.expect("commit");
 }
 
-async fn wrapped(migration: &Migration, key: i64) {
-    let legacy = |tx| put_in(tx, LEGACY, key);
-    let new = |tx| put_in(tx, NEW, key);
-    migration.write(&key, legacy, new).await.expect("written");
+async fn by_hand<S: Server>(pool: &Pool<S>, key: i64) {
+    both(pool.begin().await.expect("begin"), key).await;
+}
+
+async fn wrapped<S: Server>(pooled: &Pooled<S>, key: i64) {
+    let legacy = |tx| S::put_in(tx, S::LEGACY, key);
+    let new = |tx| S::put_in(tx, S::NEW, key);
+    pooled.migration.write(&key, legacy, new).await.expect("written");
 }
 
 /// `begin` with the fence, as the wrapper sends it.
-async fn fenced(ground: &Ground, key: i64) -> Transaction<'static, Postgres> {
-    let begin = format!("{}, {key}, null)", ground.fenced_begin);
+async fn fenced<S: Server>(ground: &Ground<S>, key: i64) -> Transaction<'static, S> {
+    let begin = S::fenced_begin(&ground.name, ground.epoch, key);
     ground.pings.pool.begin_with(AssertSqlSafe(begin)).await.expect("begin")
 }
 
-/// One turn of a variant.
-pub(crate) async fn run(ground: &Ground, variant: Variant, key: i64) {
+/// How long one turn of a variant takes.
+pub(crate) async fn run<S: Server>(ground: &Ground<S>, variant: Variant, key: i64) -> Duration {
+    let begun = Instant::now();
     match variant {
         Variant::HandWritten => by_hand(&ground.pings.pool, key).await,
         Variant::HandWrittenTrusting => by_hand(&ground.trusts.pool, key).await,
-        Variant::FenceAlone => {
-            let mut tx = fenced(ground, key).await;
-            put(&mut *tx, LEGACY, key).await.expect("Legacy");
-            put(&mut *tx, NEW, key).await.expect("New");
-            tx.commit().await.expect("commit");
-        }
-        Variant::WrappedPinging => wrapped(&ground.pings.migration, key).await,
-        Variant::Wrapped => wrapped(&ground.trusts.migration, key).await,
+        Variant::FenceAlone => both(fenced(ground, key).await, key).await,
+        Variant::WrappedPinging => wrapped(&ground.pings, key).await,
+        Variant::Wrapped => wrapped(&ground.trusts, key).await,
         Variant::Declared => {
-            let write = ground.trusts.declared.bind(key).bind(PROFILE);
+            let write = ground.trusts.declared.bind(key).bind(crate::server::PROFILE);
             write.execute(&key).await.expect("written");
         }
-        Variant::LegacyAlone => put(&ground.trusts.pool, LEGACY, key).await.expect("Legacy"),
+        Variant::LegacyAlone => {
+            let mut connection = ground.trusts.pool.acquire().await.expect("a connection");
+            S::put(&mut connection, S::LEGACY, key).await.expect("Legacy");
+        }
         Variant::BeginCommit => {
             let tx = ground.pings.pool.begin().await.expect("begin");
             tx.commit().await.expect("commit");
         }
-        Variant::BeginFenceCommit => {
-            let tx = fenced(ground, key).await;
-            tx.commit().await.expect("commit");
-        }
+        Variant::BeginFenceCommit => fenced(ground, key).await.commit().await.expect("commit"),
     }
+    begun.elapsed()
 }

@@ -17,8 +17,8 @@ use sqlx::mysql::{
 use sqlx::{Connection, Either, Error, Execute, Executor, SqlStr};
 
 /// A MariaDB connection for the application's statements: an sqlx executor. It dereferences to
-/// `MySqlConnection` for whatever asks for one, such as a savepoint; a connection that was used so
-/// outside a transaction is closed after it.
+/// `MySqlConnection` for whatever asks for one, such as a savepoint; a connection that was used so is
+/// closed behind it, or behind its transaction, so that the next caller pays for another.
 #[derive(Debug)]
 pub struct MySqlConn<'a> {
     connection: &'a mut MySqlConnection,
