@@ -8,7 +8,7 @@ use crossfade_store::{AtOnceError, Bind, DeclaredStore, Entry, Lent, StoreError,
 
 use crate::work::{Boxed, Work};
 use crate::writer::{New, Stop, transient_or_final};
-use crate::{Migration, RequestStore, WriteError};
+use crate::{Migration, Once, OperationId, RequestStore, Transaction, WriteError};
 
 /// A pair of statements, one for each side, that was found to fit its migration. Cheap to clone,
 /// and shared by all tasks of a server.
@@ -25,7 +25,7 @@ impl<S: RequestStore + DeclaredStore> Clone for Statement<S> {
 }
 
 /// One write of a [`Statement`], with the values bound so far.
-#[must_use = "a write is carried out by `execute`"]
+#[must_use = "a write is carried out by `execute`, `execute_once` or `execute_in`"]
 pub struct Bound<'q, S: RequestStore + DeclaredStore> {
     migration: Migration<S>,
     values: S::Bound<'q>,
@@ -44,11 +44,22 @@ impl<S: RequestStore + DeclaredStore> Migration<S> {
     /// Both are given the same values, as `$1`, `$2` and so on, on every database. Either may leave
     /// out what it has no column for.
     ///
-    /// On PostgreSQL, fence, Legacy and New travel as one statement in one round trip where the
-    /// stage has both sides written or neither (`live`, `ramp_down`) or one side alone (`off`, and
-    /// from `complete` on), and where that is as safe as a transaction:
-    /// [`Statement::travels`] tells, and why not. Everywhere else the write is the transaction that
-    /// [`write`](Self::write) is.
+    /// On PostgreSQL, fence, Legacy and New travel as one statement in one round trip where that is
+    /// as safe as a transaction:
+    ///
+    /// - Both statements insert given values, and either leave a row that is there alone by failing
+    ///   or change it in any case, found by the key (`insert … values (…)`, with `on conflict (key)
+    ///   do update set …` or without). An `update` or a `delete` does not see what was committed
+    ///   while it waited. The tables have no rules and no row security, and Legacy no trigger that
+    ///   runs behind the statement, save those of the migration's own capture.
+    ///   [`Statement::travels`] tells, and why not.
+    /// - The stage is `live` or `ramp_down`, and the key is not in quarantine. In `off`, and from
+    ///   `complete` on, a statement is written alone, so it may be any. In `delete_only` and
+    ///   `dual_write` no lock on New may hold Legacy up for long, and a single statement waits for
+    ///   its tables before it can set a bound.
+    /// - It is [`execute`](Bound::execute), with no operation id, and no transaction of the caller's.
+    ///
+    /// Everywhere else the write is the transaction that [`write`](Self::write) is.
     ///
     /// # Errors
     ///
@@ -101,7 +112,8 @@ impl<'q, S: RequestStore + DeclaredStore> Bound<'q, S> {
     /// # Errors
     ///
     /// See [`WriteError`]; each variant says what is known of the data. A connection that is lost
-    /// while the one statement is under way ends in [`WriteError::CommitUnknown`].
+    /// while the one statement is under way ends in [`WriteError::CommitUnknown`];
+    /// [`execute_once`](Self::execute_once) finds out.
     ///
     /// # Cancel safety
     ///
@@ -117,6 +129,58 @@ impl<'q, S: RequestStore + DeclaredStore> Bound<'q, S> {
         let work = Declared { store, values: &self.values };
         let done = self.migration.carry_out(key.to_key(), None, &work).await?;
         Ok(done.applied().expect("only an operation can be found carried out"))
+    }
+
+    /// [`execute`](Self::execute), carried out at most once for each `operation`, as
+    /// [`write_once`](Migration::write_once) is.
+    ///
+    /// It is a transaction on every database and in every stage: where the answer to a single
+    /// statement is lost, the number of rows is lost with it.
+    ///
+    /// # Errors
+    ///
+    /// As `write_once`.
+    ///
+    /// # Cancel safety
+    ///
+    /// As `write_once`: dropping it leaves both sides written or neither, and what is unknown when it
+    /// was dropped during COMMIT, a call with the same id finds out.
+    pub async fn execute_once<K>(
+        &self,
+        operation: &OperationId,
+        key: &K,
+    ) -> Result<Once<u64>, WriteError<S::RunError>>
+    where
+        K: ToKey + ?Sized,
+    {
+        let store = &self.migration.core.store;
+        store.check_bound(&self.values)?;
+        let work = Declared { store, values: &self.values };
+        self.migration.carry_out(key.to_key(), Some(operation), &work).await
+    }
+
+    /// [`execute`](Self::execute) in a transaction of the caller's, which commits or undoes it with
+    /// whatever else is in it, as [`write_in`](Migration::write_in) does.
+    ///
+    /// # Errors
+    ///
+    /// As `write_in`. Where too few values are bound, or too many, the transaction is as it was.
+    ///
+    /// # Cancel safety
+    ///
+    /// As `write_in`: dropping it ends the whole transaction.
+    pub async fn execute_in<K>(
+        &self,
+        transaction: &mut Transaction<S>,
+        key: &K,
+    ) -> Result<u64, WriteError<S::RunError>>
+    where
+        K: ToKey + ?Sized,
+    {
+        let store = &self.migration.core.store;
+        store.check_bound(&self.values)?;
+        let work = Declared { store, values: &self.values };
+        self.migration.carry_out_in(transaction, &key.to_key(), &work).await
     }
 }
 

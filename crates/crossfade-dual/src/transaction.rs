@@ -170,7 +170,7 @@ impl<S: RequestStore> Migration<S> {
         self.carry_out_in(transaction, &key.to_key(), &work).await
     }
 
-    async fn carry_out_in<'w, T: Send, E: Error + Send + Sync + 'static>(
+    pub(crate) async fn carry_out_in<'w, T: Send, E: Error + Send + Sync + 'static>(
         &self,
         transaction: &mut Transaction<S>,
         key: &Key,

@@ -60,7 +60,7 @@ async fn change(db: &Database, mode: Option<CaptureMode>) -> Result<CaptureChang
     change_capture(db, db, request).await
 }
 
-async fn capture(bench: &Bench, mode: CaptureMode) {
+pub(crate) async fn capture(bench: &Bench, mode: CaptureMode) {
     change(&bench.db, Some(mode)).await.expect("the capture is installed");
 }
 

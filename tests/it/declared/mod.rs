@@ -1,8 +1,11 @@
 //! Declared statements: one statement on PostgreSQL where that is safe, a transaction elsewhere.
 
+mod captured;
 mod fit;
+mod once;
 mod races;
 mod trips;
+mod within;
 
 use crossfade::{Engine, Flags, Migration, Side, Stage, Statement, Travels, WriteError};
 use crossfade_core::{AtOnce, ToKey};

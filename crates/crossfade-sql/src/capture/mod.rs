@@ -23,6 +23,8 @@ use crossfade_store::{
     Bypass, Capture, CaptureChange, CaptureStore, Cleaned, DirtyKey, EnterError, Journal,
     StoreError, StoreErrorKind, Timeouts,
 };
+#[cfg(feature = "postgres")]
+pub(crate) use postgres::let_writes_pass;
 pub(crate) use record::{Recorded, recorded};
 use sha2::{Digest, Sha256};
 

@@ -37,6 +37,15 @@ fn trigger(migration: &MigrationName, end: &str) -> String {
     format!("crossfade_{migration}_{end}")
 }
 
+/// Triggers of a capture that run behind a statement on Legacy, each with its function. A condition
+/// of theirs lets a write pass that has entered the migration's fence.
+pub(crate) fn let_writes_pass(migration: &MigrationName) -> Vec<(String, String)> {
+    let counts = STATEMENTS.map(|(end, ..)| (end, COUNT));
+    let pairs = counts.into_iter().chain([(ROW, DIRTY), (ROW, DENY)]);
+    let name = |(end, middle)| (trigger(migration, end), function_name(migration, middle));
+    pairs.map(name).collect()
+}
+
 /// The triggers of a mode.
 fn triggers(migration: &MigrationName, mode: CaptureMode) -> Vec<String> {
     let counts = STATEMENTS.map(|(end, ..)| end);
@@ -195,10 +204,14 @@ async fn outwait(
     Ok(())
 }
 
+fn function_name(migration: &MigrationName, middle: &str) -> String {
+    format!("crossfade_{middle}_{migration}")
+}
+
 /// A function's name, qualified.
 fn function(database: &Database, migration: &MigrationName, middle: &str) -> String {
     let schema = Engine::Postgres.quote(&database.inner.namespace);
-    format!("{schema}.crossfade_{middle}_{migration}")
+    format!("{schema}.{}", function_name(migration, middle))
 }
 
 struct Maker<'a> {

@@ -50,7 +50,8 @@ pub(super) async fn declare(
             Engine::Postgres => {
                 // A pool may have one connection only.
                 drop(session);
-                let statement = plan::Statement { side, text, values, table, facts: &facts };
+                let (migration, facts) = (&definition.name, &facts);
+                let statement = plan::Statement { migration, side, text, values, table, facts };
                 Some(plan::judge(database, statement).await?)
             }
             #[cfg(any(feature = "mysql", feature = "sqlite"))]

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use crossfade_core::{Side, SideTable};
+use crossfade_core::{MigrationName, Side, SideTable};
 use crossfade_store::StoreError;
 use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -16,6 +16,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::fit::{other_table, refused};
 use super::text::Text;
 use crate::Database;
+use crate::capture::let_writes_pass;
 use crate::error::{Doing, words_in_chain};
 use crate::schema::TableFacts;
 use crate::session::Session;
@@ -24,6 +25,7 @@ use crate::value::args;
 /// A statement of one side.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Statement<'a> {
+    pub(super) migration: &'a MigrationName,
     pub(super) side: Side,
     pub(super) text: &'a Text,
     /// How many values it is given.
@@ -75,11 +77,18 @@ where x.indrelid = $1::oid and x.indisunique and x.indpred is null and x.indexpr
 /// What a table does beside storing a row, and how it would notice being written at once with the
 /// other side's: rules, row security, triggers. A trigger of Legacy's that runs behind the statement
 /// would run behind New's too; one whose function is not volatile sees the statement's snapshot.
+///
+/// A capture's own triggers run behind no write of the migration's: by the time their condition is
+/// looked at, the statement has entered the fence that it names.
 const SIDE_EFFECTS: &str = "\
 select 'its table has rules' from pg_class where oid = $1::oid and relhasrules \
 union all select 'its table has row security' from pg_class where oid = $1::oid and relrowsecurity \
-union all select 'the trigger ' || t.tgname || ' would run behind New' from pg_trigger t \
+union all select 'the trigger ' || t.tgname || ' would run behind New' \
+from pg_trigger t join pg_proc p on p.oid = t.tgfoid \
+join pg_namespace n on n.oid = p.pronamespace \
 where $2 = 1 and t.tgrelid = $1::oid and not t.tgisinternal and t.tgtype & 66 = 0 \
+    and (t.tgqual is null or n.nspname <> $3 \
+        or t.tgname || ' ' || p.proname <> all(string_to_array($4, ','))) \
 union all select 'the function of the trigger ' || t.tgname || ' is not volatile' \
 from pg_trigger t join pg_proc p on p.oid = t.tgfoid \
 where t.tgrelid = $1::oid and not t.tgisinternal and p.provolatile <> 'v'";
@@ -94,7 +103,7 @@ pub(super) async fn judge(
     statement: Statement<'_>,
 ) -> Result<Judged, StoreError> {
     let doing = "failed to look a statement over";
-    let Statement { side, text, values, table, facts } = statement;
+    let Statement { side, text, values, table, facts, .. } = statement;
     let types: Vec<&str> = (1..=values)
         .map(|number| if text.parameters.contains(&number) { "unknown" } else { "text" })
         .collect();
@@ -112,7 +121,8 @@ pub(super) async fn judge(
         session.rollback().await;
         return Err(other_table(side, &format!("{}.{}", writes.schema, writes.table), table));
     }
-    let shares = shares(&mut session, statement, writes).await.doing(doing)?;
+    let namespace = &database.inner.namespace;
+    let shares = shares(&mut session, namespace, statement, writes).await.doing(doing)?;
     session.rollback().await;
 
     let mut session = database.begin().await.doing(doing)?;
@@ -220,6 +230,7 @@ impl<'a> Writes<'a> {
 
 async fn shares(
     session: &mut Session,
+    namespace: &str,
     statement: Statement<'_>,
     writes: Option<Writes<'_>>,
 ) -> Result<Result<(), String>, sqlx::Error> {
@@ -245,7 +256,10 @@ async fn shares(
         }
     }
     let first = i64::from(statement.side == Side::Legacy);
-    if let Some(row) = session.fetch_one(SIDE_EFFECTS, args![facts.oid, first]).await? {
+    let own = let_writes_pass(statement.migration).into_iter();
+    let own: Vec<String> = own.map(|(trigger, function)| format!("{trigger} {function}")).collect();
+    let args = args![facts.oid, first, namespace, own.join(",")];
+    if let Some(row) = session.fetch_one(SIDE_EFFECTS, args).await? {
         return Ok(Err(row.text(0)));
     }
     let calls: Vec<&str> = text.calls.iter().map(String::as_str).collect();
