@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use crossfade::{Crossfade, Database, Migration, Options, Side};
+use crossfade::{Crossfade, Database, Migration, Options, Side, Statement};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
@@ -17,7 +17,7 @@ use crate::mechanism::{Without, weakened};
 use crate::orders::{Orders, PAUSE, PAUSED, RESUME};
 use crate::place::{self, KEYS, LEASE, OWN_KEYS, Round, SHARED_KEYS, WRITERS};
 use crate::record::{Log, Record, now};
-use crate::rows::Table;
+use crate::rows::{Table, declared_upsert};
 use operation::{Operation, carry_out};
 
 /// Tasks that read.
@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     round: Round,
     database: Database,
     migration: Migration,
+    /// Inserts or replaces a row.
+    put: Statement,
     log: Log,
     /// Read by whoever is in the middle of something.
     running: RwLock<()>,
@@ -68,10 +70,9 @@ pub(crate) struct Shared {
 pub(crate) async fn run(args: Args) -> Result<()> {
     let round = Round(args.round);
     let log = Log::open(&args.log).context("open the log")?;
-    let (database, crossfade) = start(&args).await?;
-    let migration = crossfade.migration(&round.migration())?;
+    let (database, migration, put) = start(&args, round).await?;
     let running = RwLock::new(());
-    let shared = Arc::new(Shared { args, round, database, migration, log, running });
+    let shared = Arc::new(Shared { args, round, database, migration, put, log, running });
     let mut tasks = JoinSet::new();
     for task in 0..WRITERS {
         tasks.spawn(write(Arc::clone(&shared), task));
@@ -101,15 +102,19 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     }
 }
 
-/// Opens the database, which may be down just now, and starts Crossfade.
-async fn start(args: &Args) -> Result<(Database, Crossfade)> {
+/// Opens the database, which may be down just now, starts Crossfade, and declares a statement.
+async fn start(args: &Args, round: Round) -> Result<(Database, Migration, Statement)> {
     let began = Instant::now();
     loop {
         let starting = async {
             let database = weakened(&place::open(&args.url).await?, args.without);
             let options = Options::default().lease(LEASE).new_lock_timeout(LEASE);
             let builder = Crossfade::builder_on(database.clone()).options(options);
-            Ok((database, builder.build().await?))
+            let migration = builder.build().await?.migration(&round.migration())?;
+            let [legacy, new] = [Side::Legacy, Side::New]
+                .map(|side| declared_upsert(side, round, database.engine()));
+            let put = migration.statement(&legacy, &new).await?;
+            Ok((database, migration, put))
         };
         match starting.await {
             Ok(started) => return Ok(started),

@@ -29,19 +29,36 @@ pub(crate) enum Verb {
     Put,
     /// Deletes it.
     Delete,
+    /// The same by a statement that was declared.
+    Declared,
     /// Reads it and replaces it.
     Modify,
+    /// The same with an operation id, called again while nobody knows what became of it.
+    Once,
     /// Writes a note beside the pair.
     Note,
 }
 
-const VERBS: [(Verb, &str); 4] =
-    [(Verb::Put, "put"), (Verb::Delete, "delete"), (Verb::Modify, "modify"), (Verb::Note, "note")];
+impl Verb {
+    /// Whether it writes what it has made of what it read.
+    pub(crate) const fn changes(self) -> bool {
+        matches!(self, Self::Modify | Self::Once)
+    }
+}
+
+const VERBS: [(Verb, &str); 6] = [
+    (Verb::Put, "put"),
+    (Verb::Declared, "declared"),
+    (Verb::Delete, "delete"),
+    (Verb::Modify, "modify"),
+    (Verb::Once, "once"),
+    (Verb::Note, "note"),
+];
 
 /// How a write ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Acknowledged; a [`Verb::Modify`] says what it had read.
+    /// Acknowledged; a change says what it had read.
     Done(Option<Row>),
     /// Refused: it must not be seen, now or later.
     Failed(String),

@@ -71,9 +71,15 @@ macro_rules! run_on_key {
     }};
 }
 
-/// The statements below as MariaDB spells them.
+/// The statements below as MariaDB spells them, for a call of sqlx's.
 fn mariadb(sql: &str) -> String {
-    let sql = match sql.split_once(" on conflict ") {
+    let sql = on_duplicate(sql);
+    ["$1", "$2", "$3"].iter().fold(sql, |sql, argument| sql.replace(argument, "?"))
+}
+
+/// The same with its parameters as they are, for a declaration.
+fn on_duplicate(sql: &str) -> String {
+    match sql.split_once(" on conflict ") {
         Some((insert, update)) => {
             let sets = update.split_once("set ").map_or("", |(_, sets)| sets);
             let sets: Vec<String> = sets
@@ -84,8 +90,25 @@ fn mariadb(sql: &str) -> String {
             format!("{insert} on duplicate key update {}", sets.join(", "))
         }
         None => sql.to_owned(),
-    };
-    ["$1", "$2", "$3"].iter().fold(sql, |sql, argument| sql.replace(argument, "?"))
+    }
+}
+
+/// The statement that inserts or replaces a row of a side: key, tag and version.
+fn upsert(side: Side, round: Round) -> String {
+    let (table, id, tag) = round.table(side);
+    format!(
+        "insert into {table} ({id}, {tag}, version) values ($1, $2, $3) \
+         on conflict ({id}) do update set {tag} = excluded.{tag}, version = excluded.version"
+    )
+}
+
+/// The same for a declaration.
+pub(crate) fn declared_upsert(side: Side, round: Round, engine: Engine) -> String {
+    let sql = upsert(side, round);
+    match engine {
+        Engine::Mysql => on_duplicate(&sql),
+        Engine::Postgres | Engine::Sqlite => sql,
+    }
 }
 
 impl Table {
@@ -97,11 +120,7 @@ impl Table {
     /// Inserts or replaces the row.
     pub(crate) async fn put(&self, key: u32, row: &Row) -> Result<(), RowError> {
         let mut conn = self.db.conn().await?;
-        let (table, id, tag) = self.round.table(self.side);
-        let sql = format!(
-            "insert into {table} ({id}, {tag}, version) values ($1, $2, $3) \
-             on conflict ({id}) do update set {tag} = excluded.{tag}, version = excluded.version"
-        );
+        let sql = upsert(self.side, self.round);
         let (tag, version) = (row.tag.clone(), row.version);
         run_on_key!(self, conn, key, sql, [tag, version], |query, on| query
             .execute(on)

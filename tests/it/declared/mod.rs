@@ -1,5 +1,6 @@
 //! Declared statements: one statement on PostgreSQL where that is safe, a transaction elsewhere.
 
+mod before_live;
 mod captured;
 mod fit;
 mod once;

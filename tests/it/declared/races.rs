@@ -1,5 +1,6 @@
 //! One statement has one snapshot, taken before it waits for anything. These are the schedules in
-//! which that would split a pair, and what a declared pair makes of them.
+//! which that would split a pair, and what a declared pair makes of them. And it has the locks on its
+//! tables before it sets a bound for any.
 
 use crossfade::{Database, Engine, Flags, Migration, Stage};
 use crossfade_core::{Epoch, ToKey, epoch_lock_id, key_lock_id};
@@ -15,14 +16,21 @@ const DELETES: [&str; 2] = [
 ];
 
 /// The statement that such a pair must not travel as.
-async fn in_one_statement(db: &Database, epoch: Epoch, [legacy, new]: [&str; 2], name: &str) {
+async fn in_one_statement(
+    db: &Database,
+    epoch: Epoch,
+    [legacy, new]: [&str; 2],
+    name: &str,
+    lock_ms: Option<u32>,
+) {
     let (migration, key) = (definition().name, 1i64.to_key());
     let sql = format!(
         "with l as ({legacy} returning 1), n as ({new} returning 1) \
-         select case when crossfade_enter('crossfade_fence_people', {epoch}, {}, {}, null) is null \
+         select case when crossfade_enter('crossfade_fence_people', {epoch}, {}, {}, {}) is null \
          then null else (select count(*) from l) end, (select count(*) from n)",
         epoch_lock_id("public", &migration, epoch),
         key_lock_id("public", &migration, &key),
+        lock_ms.map_or("null".to_owned(), |bound| bound.to_string()),
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(1i64).bind(name);
     query.execute(db.postgres().expect("PostgreSQL")).await.expect("it is carried out");
@@ -40,7 +48,7 @@ async fn write(bench: Bench, migration: Migration, way: Way, pair: [String; 2]) 
     match way {
         Way::OneStatement => {
             let epoch = bench.state().await.epoch;
-            in_one_statement(&bench.db, epoch, pair, "second").await;
+            in_one_statement(&bench.db, epoch, pair, "second", None).await;
         }
         Way::Declared => {
             let statement = migration.statement(pair[0], pair[1]).await.expect("fits");
@@ -165,5 +173,37 @@ async fn upserts_in_one_statement_see_what_they_have_waited_for() {
         ended(second).await;
         bench.expect(1, Some(&behind), Some(&behind)).await;
     }
+    test.drop().await;
+}
+
+/// Why `dual_write` has transactions only: whoever holds New's table holds up a statement that names
+/// it, though its fence would bound each wait that comes later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_within_the_statement_would_come_too_late() {
+    const BOUND: u32 = 50;
+    let test = TestDatabase::create(Engine::Postgres, "declared_bound").await;
+    let (bench, _migration, app) = start(&test, Stage::DualWrite).await;
+    let pool = bench.db.postgres().expect("PostgreSQL");
+    let mut holder = pool.begin().await.expect("begin");
+    let lock = "lock table people_v2 in access exclusive mode";
+    sqlx::query(lock).execute(&mut *holder).await.expect("locked");
+    let (db, epoch) = (bench.db.clone(), bench.state().await.epoch);
+    let waiting = tokio::spawn(async move {
+        let [legacy, new] = upserts(Engine::Postgres);
+        in_one_statement(&db, epoch, [&legacy, &new], "late", Some(BOUND)).await;
+    });
+    eventually("it waits", async || bench.sessions_waiting().await == 1).await;
+    // Another waits from now on for as long as the bound, and is turned away by it.
+    let mut bounded = pool.begin().await.expect("begin");
+    let set = AssertSqlSafe(format!("set local lock_timeout = {BOUND}"));
+    sqlx::query(set).execute(&mut *bounded).await.expect("bounded");
+    let insert = "insert into people_v2 (person_id, name) values (2, 'bounded')";
+    sqlx::query(insert).execute(&mut *bounded).await.expect_err("the bound holds here");
+    bounded.rollback().await.expect("rollback");
+    assert_eq!(bench.sessions_waiting().await, 1, "the trap is gone");
+    holder.rollback().await.expect("rollback");
+    ended(waiting).await;
+    bench.expect(1, Some("late"), Some("late")).await;
+    drop(app);
     test.drop().await;
 }

@@ -1,10 +1,12 @@
 //! What the run tells while it goes on, and at its end.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::chaos::Troubles;
+use super::is_in_time;
 use crate::mechanism::Without;
 use crate::oracle::Counts;
 
@@ -104,9 +106,14 @@ impl Account {
     }
 
     /// Tells how long a missing mechanism took to be noticed.
-    pub(super) fn noticed(self, without: Without, engine: &EngineSummary) {
+    pub(super) fn noticed(self, without: Without, engine: &EngineSummary, limit: Duration) {
         let name = without.as_str();
         self.line(&match engine.first_fault {
+            Some(seconds) if !is_in_time(engine.first_fault, limit) => {
+                format!(
+                    "without {name}: noticed after {seconds:.1} s, TOO LATE by the limit {limit:?}"
+                )
+            }
             Some(seconds) => {
                 format!("without {name}: noticed after {seconds:.1} s on {}", engine.engine)
             }

@@ -36,6 +36,8 @@ pub(super) enum Verdict {
     Foreign,
     /// The value of a write that began later.
     Early,
+    /// That of a write which has been seen, or acknowledged, with this version.
+    Twice(i64),
 }
 
 /// How a write ended.
@@ -55,6 +57,15 @@ struct Write {
     verb: Verb,
     at: u64,
     end: End,
+    /// The version that it was written with, where that was seen or told.
+    version: Option<i64>,
+}
+
+impl Write {
+    /// Whether it may still be carried out when later writes have been.
+    fn may_come_late(&self) -> bool {
+        self.verb == Verb::Declared && self.end == End::Unknown
+    }
 }
 
 /// The writes of one key.
@@ -84,7 +95,7 @@ impl History {
     /// A write is about to begin.
     pub(super) fn begin(&mut self, at: u64, tag: String, verb: Verb) {
         self.by_tag.insert(tag.clone(), self.writes.len());
-        self.writes.push(Write { tag, verb, at, end: End::Unknown });
+        self.writes.push(Write { tag, verb, at, end: End::Unknown, version: None });
     }
 
     /// A write has ended. Returns when it began.
@@ -94,9 +105,12 @@ impl History {
         };
         write.end = match outcome {
             Outcome::Done(base) => {
+                let version = base.as_ref().map_or(0, |row| row.version) + 1;
                 if self.shared {
-                    let version = base.as_ref().map_or(0, |row| row.version) + 1;
                     self.floors.push((at, version));
+                }
+                if write.verb.changes() {
+                    write.version = Some(version);
                 }
                 End::Done(at)
             }
@@ -115,16 +129,22 @@ impl History {
     }
 
     /// Whether a look found what it may find.
-    pub(super) fn judge(&self, look: &Look) -> Verdict {
+    pub(super) fn judge(&mut self, look: &Look) -> Verdict {
         let found = match &look.found {
             None => None,
             Some(row) => {
-                match self.by_tag.get(&row.tag).map(|place| (*place, &self.writes[*place])) {
+                match self.by_tag.get(&row.tag).map(|place| (*place, &mut self.writes[*place])) {
                     None => return Verdict::Foreign,
                     Some((_, write)) if write.end == End::Failed => return Verdict::Refused,
                     Some((_, write)) if write.verb == Verb::Delete => return Verdict::Foreign,
                     Some((_, write)) if write.at > look.to => return Verdict::Early,
-                    Some((place, _)) => Some((place, row)),
+                    Some((place, write)) => {
+                        let version = *write.version.get_or_insert(row.version);
+                        if version != row.version {
+                            return Verdict::Twice(version);
+                        }
+                        Some((place, row))
+                    }
                 }
             }
         };
@@ -159,7 +179,7 @@ impl History {
                 false => Verdict::Older(self.expected(floor)),
             };
         };
-        if floor.is_none_or(|floor| place >= floor) {
+        if floor.is_none_or(|floor| place >= floor) || self.writes[place].may_come_late() {
             Verdict::Right
         } else if possible().all(|write| write.verb == Verb::Delete) {
             Verdict::Deleted

@@ -3,7 +3,11 @@
 //! A key that one task alone writes has a sequence of writes. A look at it may find what the last
 //! write has left that was acknowledged before the look began, or what any later one leaves that
 //! has begun by the look's end and was not refused. A key that every task changes is only ever
-//! read and replaced, so its order is that of its versions, and no version is acknowledged twice.
+//! read and replaced, so its order is that of its versions, and no version is acknowledged twice. A
+//! change is written with one version, however often it was tried.
+//!
+//! A declared write may travel as one statement. Where its outcome is unknown, a database that has
+//! the statement may carry it out even after later writes of the key.
 
 mod history;
 
@@ -180,7 +184,7 @@ impl Oracle {
         let history = &mut self.keys[key as usize];
         let from = history.end(at, &tag, &outcome);
         let Outcome::Done(base) = outcome else { return };
-        if verb != Verb::Modify {
+        if !verb.changes() {
             return;
         }
         let version = base.as_ref().map_or(0, |row| row.version) + 1;
@@ -266,6 +270,9 @@ impl Oracle {
             Verdict::Refused => (Kind::Resurrected, "which was refused".to_owned()),
             Verdict::Foreign => (Kind::Duplicated, "which was never written to it".to_owned()),
             Verdict::Early => (Kind::Duplicated, "before it was begun".to_owned()),
+            Verdict::Twice(other) => {
+                (Kind::Duplicated, format!("which was written as version {other} too"))
+            }
         };
         self.find(kind, &key.to_string(), Some(key), || format!("{}, {why}", text()));
     }

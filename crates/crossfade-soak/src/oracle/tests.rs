@@ -155,6 +155,43 @@ fn changes_of_a_shared_key_have_versions_of_their_own() {
     }
 }
 
+/// An increment whose commit was not answered, and that was then carried out a second time.
+#[test]
+fn a_change_that_was_carried_out_twice_is_a_duplicate() {
+    let first = [begin(1, "a", Verb::Once, SHARED), end(2, "a", Outcome::Done(None))];
+    check(&[&first[..], &[read(3, 4, SHARED, row("a", 1))]].concat(), none());
+    check(&[&first[..], &[read(3, 4, SHARED, row("a", 2))]].concat(), duplicated());
+    // The second time it has read what it left the first time.
+    let own = [begin(1, "a", Verb::Once, SHARED), end(2, "a", Outcome::Done(row("a", 1)))];
+    check(&own, duplicated());
+    // Nobody knows that it was acknowledged, and two have seen it.
+    let unknown = |versions: [i64; 2]| {
+        let reads = versions.map(|version| read(3, 4, SHARED, row("a", version)));
+        let begun = [begin(1, "a", Verb::Once, SHARED)];
+        [&begun[..], &reads[..]].concat()
+    };
+    check(&unknown([1, 1]), none());
+    check(&unknown([1, 2]), duplicated());
+}
+
+#[test]
+fn a_lost_statement_may_come_behind_later_writes() {
+    for (verb, found, expect) in [
+        (Verb::Declared, row("a", 0), none()),
+        (Verb::Put, row("a", 0), stale()),
+        (Verb::Declared, None, stale()),
+    ] {
+        let records = [
+            begin(1, "a", verb, OWN),
+            end(2, "a", Outcome::Unknown(String::new())),
+            begin(3, "b", Verb::Put, OWN),
+            done(4, "b"),
+            read(5, 6, OWN, found),
+        ];
+        check(&records, expect);
+    }
+}
+
 /// Rows of `OWN` after [`sequence`] without its delete.
 #[track_caller]
 fn check_rows(stage: Stage, legacy: Option<Row>, new: Option<Row>, marked: bool, expect: Counts) {
