@@ -22,7 +22,12 @@ pub type Migration = crossfade_dual::Migration<Database>;
 pub type Transaction = crossfade_dual::Transaction<Database>;
 
 /// A declared pair of statements, from [`Migration::statement`]. Cheap to clone; get it once, when
-/// the application starts, and keep it.
+/// the application starts, and keep it. A write of it is `execute`d by itself, `execute_once` with an
+/// operation id, or `execute_in` a [`Transaction`].
+///
+/// On PostgreSQL `execute` is one statement in one round trip for pairs that insert given values, in
+/// `live` and `ramp_down`, and for any pair in `off` and from `complete` on; see
+/// [`Migration::statement`]. Everything else is a transaction.
 ///
 /// ```no_run
 /// # async fn example(migration: crossfade::Migration) -> Result<(), Box<dyn std::error::Error>> {
@@ -35,6 +40,10 @@ pub type Transaction = crossfade_dual::Transaction<Database>;
 ///     )
 ///     .await?;
 /// put.bind(7i64).bind("Ada").execute(&7i64).await?;
+///
+/// // Exactly once, also when it is asked for again.
+/// let operation = crossfade::OperationId::random();
+/// let _ = put.bind(7i64).bind("Ada").execute_once(&operation, &7i64).await?;
 /// # Ok(())
 /// # }
 /// ```
