@@ -88,7 +88,7 @@ async fn requests(task: i64, db: Db, migration: Migration, stop: Arc<AtomicBool>
         load.writes.add(begun.elapsed());
         let begun = Instant::now();
         let (legacy, new) = (|| get(&db, LEGACY, id), || get(&db, NEW, id));
-        let read = migration.read(&id, legacy, new).await;
+        let read = migration.read(&id, &id, legacy, new).await;
         load.reads.add(begun.elapsed());
         let found = read.as_ref().is_ok_and(|name| name.as_deref() == Some("name"));
         load.failed += u64::from(written.is_err()) + u64::from(!found);

@@ -131,7 +131,7 @@ async fn reads(migration: &Migration, db: &Db) -> f64 {
         tokio::spawn(async move {
             for _ in 0..READS {
                 let (legacy, new) = (|| get(&db, LEGACY, 1), || get(&db, NEW, 1));
-                migration.read(&1, legacy, new).await.expect("read");
+                migration.read(&1, &1, legacy, new).await.expect("read");
             }
         })
     });
@@ -184,7 +184,7 @@ async fn slow_shadow(migration: &Migration, db: &Db) {
             get(&db, LEGACY, 1).await
         }
     };
-    migration.read_compared(&1, legacy, new).await.expect("read");
+    migration.read_compared(&1, &1, legacy, new).await.expect("read");
     println!("caller's wait beside a slow shadow, Crossfade: {:?}", begun.elapsed());
 }
 

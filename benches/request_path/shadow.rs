@@ -34,13 +34,13 @@ pub(crate) async fn slow() {
 async fn read(migration: &Migration) -> Duration {
     let begun = Instant::now();
     let side = || answer_after(READ);
-    migration.read(&1, side, side).await.expect("read");
+    migration.read(&1, &1, side, side).await.expect("read");
     begun.elapsed()
 }
 
 async fn read_compared(migration: &Migration) -> Duration {
     let begun = Instant::now();
     let (legacy, new) = (|| answer_after(READ), || answer_after(SHADOW));
-    migration.read_compared(&1, legacy, new).await.expect("read");
+    migration.read_compared(&1, &1, legacy, new).await.expect("read");
     begun.elapsed()
 }

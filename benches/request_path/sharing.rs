@@ -23,7 +23,7 @@ pub(crate) async fn one_handle() {
     in_turns("routing alone", &shared, &separate, |migration| async move {
         let side = || async { Ok::<_, Failed>(()) };
         for _ in 0..2_000 {
-            migration.read(&1, side, side).await.expect("read");
+            migration.read(&1, &1, side, side).await.expect("read");
         }
     })
     .await;
@@ -33,7 +33,7 @@ pub(crate) async fn one_handle() {
         async move {
             for _ in 0..20 {
                 let (legacy, new) = (|| get(&db, LEGACY, 1), || get(&db, NEW, 1));
-                migration.read(&1, legacy, new).await.expect("read");
+                migration.read(&1, &1, legacy, new).await.expect("read");
             }
         }
     })

@@ -58,7 +58,7 @@ impl Fragile {
             self.asked.fetch_add(1, Ordering::SeqCst);
             if self.broken.load(Ordering::SeqCst) { Err(PeopleError::Told) } else { Ok("new") }
         };
-        migration.read(&1i64, || async { Ok("legacy") }, new).await
+        migration.read(&1i64, &1i64, || async { Ok("legacy") }, new).await
     }
 }
 
@@ -128,7 +128,7 @@ async fn trouble_of_both_sides_is_not_held_against_new_and_it_can_be_switched_of
         let (_app, migration) = in_live(&bench, Options::default().breaker(breaker())).await;
         for _ in 0..20 {
             let failing = || async { Err::<(), _>(PeopleError::Told) };
-            let answer = migration.read(&1i64, failing, failing).await;
+            let answer = migration.read(&1i64, &1i64, failing, failing).await;
             assert!(matches!(answer, Err(ReadError::Legacy(PeopleError::Told))), "{answer:?}");
         }
         assert_eq!(state(&migration), BreakerState::Closed);
@@ -157,7 +157,7 @@ async fn callers_that_give_up_on_a_hanging_new_open_it() {
         assert_eq!(state(&migration), BreakerState::Closed);
         eventually("it opens", async || {
             let hanging = || std::future::pending::<Result<(), PeopleError>>();
-            let read = migration.read(&1i64, || async { Ok(()) }, hanging);
+            let read = migration.read(&1i64, &1i64, || async { Ok(()) }, hanging);
             let given_up = tokio::time::timeout(Duration::from_millis(300), read).await;
             given_up.is_ok()
         })
@@ -182,7 +182,7 @@ async fn differences_open_it_and_comparisons_close_it() {
                 async move { Ok(if differs { "other" } else { "same" }) }
             };
             let legacy = || async { Ok::<_, PeopleError>("same") };
-            migration.read_compared(&1i64, legacy, new).await.expect("reads")
+            migration.read_compared(&1i64, &1i64, legacy, new).await.expect("reads")
         };
         eventually("it opens", async || {
             read().await;

@@ -86,7 +86,8 @@ async fn mismatches_are_kept_with_field_names_and_without_values() {
             };
             let (legacy, new) = (side(bench.legacy(), "noon"), side(bench.new_side(), "12:00"));
             let before = migration.shadow_stats().compared;
-            let answer = migration.read_compared_by(&id, legacy, new, fields.comparing()).await;
+            let answer =
+                migration.read_compared_by(&id, &id, legacy, new, fields.comparing()).await;
             assert_eq!(answer.expect("reads")["name"], "Ada");
             eventually("compared", async || migration.shadow_stats().compared == before + 1).await;
         };
@@ -138,7 +139,7 @@ async fn a_write_between_the_sides_is_no_mismatch_in_one_snapshot() {
             }
         };
         let new = |db: Db| async move { People::new(db).get(1).await };
-        let answer = migration.read_compared_in(&1i64, legacy, new, by_equality).await;
+        let answer = migration.read_compared_in(&1i64, &1i64, legacy, new, by_equality).await;
         assert_eq!(answer.expect("reads").as_deref(), Some("before"));
         read.notified().await;
         put(&migration, 1, "after").await.expect("a snapshot holds no writer up");
@@ -149,7 +150,7 @@ async fn a_write_between_the_sides_is_no_mismatch_in_one_snapshot() {
 
         bench.new_side().put(1, "another").await.expect("put");
         let legacy = |db: Db| async move { People::legacy(db).get(1).await };
-        migration.read_compared_in(&1i64, legacy, new, by_equality).await.expect("reads");
+        migration.read_compared_in(&1i64, &1i64, legacy, new, by_equality).await.expect("reads");
         eventually("compared", async || migration.shadow_stats().mismatched == 1).await;
         bench.expect(1, Some("after"), Some("another")).await;
     })
@@ -177,7 +178,10 @@ async fn a_snapshot_leaves_nothing_behind() {
                 }
             };
             let new = |db: Db| async move { People::new(db).get(1).await };
-            migration.read_compared_in(&1i64, legacy, new, by_equality).await.expect("reads");
+            migration
+                .read_compared_in(&1i64, &1i64, legacy, new, by_equality)
+                .await
+                .expect("reads");
             let name = format!("turn {turn}");
             put(&migration, 1, &name).await.expect("written");
             bench.expect(1, Some(&name), Some(&name)).await;
@@ -202,7 +206,7 @@ async fn one_that_hangs_adds_nothing_and_one_too_many_is_dropped() {
         let (_app, migration) = in_dual_write(&bench, options).await;
         let read = async || {
             let new = std::future::pending::<Result<u8, PeopleError>>;
-            migration.read_compared(&1i64, || async { Ok(7) }, new).await.expect("reads")
+            migration.read_compared(&1i64, &1i64, || async { Ok(7) }, new).await.expect("reads")
         };
         let begun = Instant::now();
         for _ in 0..5 {
@@ -227,7 +231,7 @@ async fn a_panic_in_a_comparison_is_contained_and_counted() {
         // With room for one, three can only panic when each gives its place back.
         eventually("three have panicked", async || {
             let new = || -> std::future::Ready<Result<u8, PeopleError>> { panic!("a side's own") };
-            let answer = migration.read_compared(&1i64, || async { Ok(7) }, new).await;
+            let answer = migration.read_compared(&1i64, &1i64, || async { Ok(7) }, new).await;
             assert_eq!(answer.expect("reads"), 7);
             migration.shadow_stats().panicked >= 3
         })

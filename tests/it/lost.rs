@@ -110,7 +110,7 @@ async fn connections_that_died_in_the_pool_are_nobodys_trouble() {
 
     fill_and_kill(&pool, &admin).await;
     let (legacy, new) = (bench.legacy(), bench.new_side());
-    let read = migration.read(&1i64, || legacy.get(1), || new.get(1)).await;
+    let read = migration.read(&1i64, &1i64, || legacy.get(1), || new.get(1)).await;
     assert_eq!(read.expect("a read is repeated").as_deref(), Some("after"));
     drop(app);
     test.drop().await;

@@ -54,7 +54,7 @@ impl Scene {
             Ok::<_, PeopleError>((side.get(id).await?, on_replica))
         };
         let sides = || (read(People::legacy(&self.db)), read(People::new(&self.db)));
-        self.migration.read(&id, || sides().0, || sides().1).await.expect("read")
+        self.migration.read(&id, &id, || sides().0, || sides().1).await.expect("read")
     }
 
     async fn reads_replica(&self, id: i64) -> bool {
@@ -115,7 +115,7 @@ async fn a_read_goes_to_the_replica_and_nothing_else_does() {
             let spawned = tokio::spawn(async move { on_replica(&db).await });
             Ok::<_, PeopleError>((here, spawned.await.expect("it ends")?))
         };
-        let found = scene.migration.read(&1i64, elsewhere, elsewhere).await.expect("read");
+        let found = scene.migration.read(&1i64, &1i64, elsewhere, elsewhere).await.expect("read");
         assert_eq!(found, (true, false));
     })
     .await;

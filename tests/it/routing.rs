@@ -98,7 +98,7 @@ async fn comparisons_run_beside_the_call_and_count_what_differs() {
                     async move { side.get(1).await }
                 }
             };
-            migration.read_compared(&1i64, get(legacy), get(new)).await.expect("read")
+            migration.read_compared(&1i64, &1i64, get(legacy), get(new)).await.expect("read")
         };
         assert_eq!(read().await.as_deref(), Some("same"));
         eventually("it is compared", async || migration.shadow_stats().compared == 1).await;

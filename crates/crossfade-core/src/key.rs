@@ -36,6 +36,15 @@ impl Key {
         }
     }
 
+    /// [`text`](Self::text), of a key that is not needed any more.
+    #[must_use]
+    pub fn into_text(mut self) -> String {
+        match &mut self.0[..] {
+            [single] => std::mem::take(single),
+            _ => self.text().into_owned(),
+        }
+    }
+
     /// The key whose [`text`](Self::text) is `text`, for a key of `columns` columns. `None` when
     /// the text is no such key.
     #[must_use]
@@ -111,11 +120,21 @@ impl fmt::Display for Key {
 pub trait ToKey {
     /// The key.
     fn to_key(&self) -> Key;
+
+    /// The key's [`text`](Key::text), which is all that a read asks for. A type that holds its text
+    /// can lend it.
+    fn key_text(&self) -> Cow<'_, str> {
+        Cow::Owned(self.to_key().into_text())
+    }
 }
 
 impl ToKey for Key {
     fn to_key(&self) -> Key {
         self.clone()
+    }
+
+    fn key_text(&self) -> Cow<'_, str> {
+        self.text()
     }
 }
 
@@ -123,19 +142,47 @@ impl<T: ToKey + ?Sized> ToKey for &T {
     fn to_key(&self) -> Key {
         (**self).to_key()
     }
+
+    fn key_text(&self) -> Cow<'_, str> {
+        (**self).key_text()
+    }
 }
 
-macro_rules! single {
+macro_rules! number {
     ($($type:ty),*) => {$(
         impl ToKey for $type {
             fn to_key(&self) -> Key {
                 Key(vec![self.to_string()])
             }
+
+            fn key_text(&self) -> Cow<'_, str> {
+                Cow::Owned(self.to_string())
+            }
         }
     )*};
 }
 
-single!(i16, i32, i64, u16, u32, u64, str, String);
+number!(i16, i32, i64, u16, u32, u64);
+
+impl ToKey for str {
+    fn to_key(&self) -> Key {
+        Key(vec![self.to_owned()])
+    }
+
+    fn key_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self)
+    }
+}
+
+impl ToKey for String {
+    fn to_key(&self) -> Key {
+        self.as_str().to_key()
+    }
+
+    fn key_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self)
+    }
+}
 
 macro_rules! tuple {
     ($($part:ident $index:tt),*) => {
@@ -159,9 +206,19 @@ mod tests {
 
     #[track_caller]
     fn check(key: impl ToKey, text: &str) {
+        assert_eq!(key.key_text(), text, "what a read asks for");
         let key = key.to_key();
+        assert_eq!(key.key_text(), text);
         assert_eq!(key.text(), text);
         assert_eq!(Key::from_text(text, key.parts().len()), Some(key));
+    }
+
+    struct Own(i16);
+
+    impl ToKey for Own {
+        fn to_key(&self) -> Key {
+            Key::new(vec![self.0.to_string()])
+        }
     }
 
     #[test]
@@ -171,6 +228,9 @@ mod tests {
         check((1i64, "b"), r#"["1","b"]"#);
         check(("a\",\"b", "c\\"), r#"["a\",\"b","c\\"]"#);
         check(("ü\n", ""), "[\"ü\\u000a\",\"\"]");
+        check(u64::MAX, "18446744073709551615");
+        check("Ada".to_owned(), "Ada");
+        check(Own(7), "7");
     }
 
     #[test]

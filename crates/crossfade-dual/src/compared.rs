@@ -8,13 +8,13 @@ use crossfade_core::{Comparison, Stage, ToKey, by_equality};
 use crossfade_store::{Lent, Loan};
 
 use crate::instance::Core;
-use crate::reader::{Comparing, Routed};
+use crate::reader::{Comparing, Routed, Subject};
 use crate::shadow::{About, Finding, one_after_the_other};
 use crate::{Migration, ReadError, RequestStore};
 
 impl<S: RequestStore> Migration<S> {
     /// [`read`](Self::read), and for a sample of calls a comparison with the other side by `==`,
-    /// off the caller's path.
+    /// off the caller's path. A mismatch is told by `key`.
     ///
     /// # Errors
     ///
@@ -23,14 +23,16 @@ impl<S: RequestStore> Migration<S> {
     /// # Cancel safety
     ///
     /// Reads only; dropping it at any point has no effect.
-    pub async fn read_compared<K, T, E, L, LF, N, NF>(
+    pub async fn read_compared<K, U, T, E, L, LF, N, NF>(
         &self,
-        user: &K,
+        key: &K,
+        user: &U,
         legacy: L,
         new: N,
     ) -> Result<T, ReadError<E>>
     where
         K: ToKey + ?Sized,
+        U: ToKey + ?Sized,
         T: PartialEq + Send + 'static,
         E: Error + Send + 'static,
         L: Fn() -> LF + Send + Sync + 'static,
@@ -38,7 +40,7 @@ impl<S: RequestStore> Migration<S> {
         N: Fn() -> NF + Send + Sync + 'static,
         NF: Future<Output = Result<T, E>> + Send + 'static,
     {
-        self.read_compared_by(user, legacy, new, by_equality).await
+        self.read_compared_by(key, user, legacy, new, by_equality).await
     }
 
     /// [`read_compared`](Self::read_compared) by the application's own measure, such as
@@ -55,15 +57,17 @@ impl<S: RequestStore> Migration<S> {
     /// # Cancel safety
     ///
     /// Reads only; dropping it at any point has no effect.
-    pub async fn read_compared_by<K, T, E, L, LF, N, NF>(
+    pub async fn read_compared_by<K, U, T, E, L, LF, N, NF>(
         &self,
-        user: &K,
+        key: &K,
+        user: &U,
         legacy: L,
         new: N,
         compare: impl Fn(&T, &T) -> Comparison + Send + Sync + 'static,
     ) -> Result<T, ReadError<E>>
     where
         K: ToKey + ?Sized,
+        U: ToKey + ?Sized,
         T: Send + 'static,
         E: Error + Send + 'static,
         L: Fn() -> LF + Send + Sync + 'static,
@@ -71,11 +75,12 @@ impl<S: RequestStore> Migration<S> {
         N: Fn() -> NF + Send + Sync + 'static,
         NF: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let key = user.to_key();
+        let (text, user) = (key.key_text(), user.key_text());
+        let subject = Subject { key: &text, user: &user };
         let comparing = self.sample();
-        let (answer, routed) = self.route(&key.text(), comparing, &legacy, &new).await?;
+        let (answer, routed) = self.route(subject, comparing, &legacy, &new).await?;
         if routed.plan.shadow.is_some() {
-            let about = self.about(key, &routed);
+            let about = self.about(key.to_key(), &routed);
             let breaker = about.breaker.clone();
             let comparison = one_after_the_other(breaker, legacy, new, compare);
             self.shared.shadows.run(about, comparison);
@@ -102,15 +107,17 @@ impl<S: RequestStore> Migration<S> {
     /// # Cancel safety
     ///
     /// Reads only; dropping it at any point has no effect.
-    pub async fn read_compared_in<K, T, E, L, LF, N, NF>(
+    pub async fn read_compared_in<K, U, T, E, L, LF, N, NF>(
         &self,
-        user: &K,
+        key: &K,
+        user: &U,
         legacy: L,
         new: N,
         compare: impl Fn(&T, &T) -> Comparison + Send + Sync + 'static,
     ) -> Result<T, ReadError<E>>
     where
         K: ToKey + ?Sized,
+        U: ToKey + ?Sized,
         T: Send + 'static,
         E: Error + Send + 'static,
         L: Fn(S::Reader) -> LF + Send + Sync + 'static,
@@ -118,13 +125,14 @@ impl<S: RequestStore> Migration<S> {
         N: Fn(S::Reader) -> NF + Send + Sync + 'static,
         NF: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let key = user.to_key();
+        let (text, user) = (key.key_text(), user.key_text());
+        let subject = Subject { key: &text, user: &user };
         let comparing = self.sample();
         let reader = || self.core.store.reader();
         let (answer, routed) =
-            self.route(&key.text(), comparing, &|| legacy(reader()), &|| new(reader())).await?;
+            self.route(subject, comparing, &|| legacy(reader()), &|| new(reader())).await?;
         if routed.plan.shadow.is_some() {
-            let about = self.about(key, &routed);
+            let about = self.about(key.to_key(), &routed);
             let core = Arc::clone(&self.core);
             let comparison = async move { in_one_snapshot(&core, legacy, new, compare).await };
             self.shared.shadows.run(about, comparison);

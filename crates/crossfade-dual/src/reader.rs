@@ -34,6 +34,15 @@ pub(crate) enum Comparing {
     Sampled,
 }
 
+/// The row that a read is of, and whom it is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    /// What marks, pins and mismatches know the row by.
+    pub(crate) key: &'a str,
+    /// What the flag is asked about, and nothing else.
+    pub(crate) user: &'a str,
+}
+
 /// How a read went.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Routed {
@@ -44,10 +53,28 @@ pub(crate) struct Routed {
 }
 
 impl<S: RequestStore> Migration<S> {
-    /// Reads the side that stage and read flag pick for `user`; in `live`, an error on New falls
-    /// back to Legacy within the call.
+    /// Reads the row of `key` on the side that the stage and `user`'s read flag pick; in `live`, an
+    /// error on New falls back to Legacy within the call.
     ///
-    /// `user` is the row's key and what the flag is evaluated for. Each closure is called when its
+    /// `key` names the row, as in [`write`](Self::write): a key in quarantine is read from Legacy
+    /// whatever the flag says, and one that this process has just written from the primary. `user`
+    /// is what the flag is evaluated for, and decides nothing else: all rows of one user change
+    /// sides together. Where each row is a user's own, both are the same value.
+    ///
+    /// ```
+    /// # use crossfade_dual::{Migration, ReadError, RequestStore};
+    /// # async fn example<S: RequestStore>(
+    /// #     payments: Migration<S>,
+    /// #     on_legacy: impl AsyncFn(i64) -> Result<u8, std::fmt::Error>,
+    /// #     on_new: impl AsyncFn(i64) -> Result<u8, std::fmt::Error>,
+    /// # ) -> Result<u8, ReadError<std::fmt::Error>> {
+    /// let (id, customer) = (17i64, "ada");
+    /// payments.read(&id, customer, || on_legacy(id), || on_new(id)).await
+    /// # }
+    /// ```
+    ///
+    /// `user` may be of any type that a key may have; its text is the flag's targeting key. Each
+    /// closure is called when its
     /// side is read, and again when the lease of this instance lapsed meanwhile or, within the first
     /// second, when the connection was lost.
     ///
@@ -59,27 +86,30 @@ impl<S: RequestStore> Migration<S> {
     /// # Cancel safety
     ///
     /// Reads only; dropping it at any point has no effect.
-    pub async fn read<K, T, E, L, LF, N, NF>(
+    pub async fn read<K, U, T, E, L, LF, N, NF>(
         &self,
-        user: &K,
+        key: &K,
+        user: &U,
         legacy: L,
         new: N,
     ) -> Result<T, ReadError<E>>
     where
         K: ToKey + ?Sized,
+        U: ToKey + ?Sized,
         E: Error + 'static,
         L: Fn() -> LF,
         LF: Future<Output = Result<T, E>>,
         N: Fn() -> NF,
         NF: Future<Output = Result<T, E>>,
     {
-        let key = user.to_key();
-        self.route(&key.text(), Comparing::Never, &legacy, &new).await.map(|(answer, _)| answer)
+        let (key, user) = (key.key_text(), user.key_text());
+        let subject = Subject { key: &key, user: &user };
+        self.route(subject, Comparing::Never, &legacy, &new).await.map(|(answer, _)| answer)
     }
 
     pub(crate) async fn route<T, E, LF, NF>(
         &self,
-        user: &str,
+        subject: Subject<'_>,
         comparing: Comparing,
         legacy: &impl Fn() -> LF,
         new: &impl Fn() -> NF,
@@ -96,9 +126,9 @@ impl<S: RequestStore> Migration<S> {
             // An instance without a lease would only find out after the read; ask at once.
             if lease.is_some() || tries >= LEASE_TRIES {
                 let snapshot = self.shared.snapshot();
-                let plan = self.plan(&snapshot, user, comparing == Comparing::Sampled).await;
+                let plan = self.plan(&snapshot, subject, comparing == Comparing::Sampled).await;
                 let routed = self.past_breaker(&snapshot, plan, comparing);
-                let answer = self.answer_routed(&snapshot, &routed, user, legacy, new).await;
+                let answer = self.answer_routed(&snapshot, &routed, subject.key, legacy, new).await;
                 let counts = answer_counts(lease, self.shared.lease());
                 if counts || !self.core.options.keeps(Omission::LeaseCheck) {
                     let again = lost < LOST_TRIES && begun.elapsed() < LOST_WITHIN;
@@ -133,16 +163,17 @@ impl<S: RequestStore> Migration<S> {
 
     /// A flag that has to be asked elsewhere is waited for only where it decides; elsewhere nobody
     /// is warned of it.
-    async fn plan(&self, snapshot: &Snapshot, user: &str, sampled: bool) -> ReadPlan {
+    async fn plan(&self, snapshot: &Snapshot, subject: Subject<'_>, sampled: bool) -> ReadPlan {
         let flag = snapshot.definition.read_flag.as_str();
         let facts = ReadFacts {
             stage: snapshot.stage,
             previous_open: snapshot.previous_open,
             flag: None,
-            quarantined: !snapshot.quarantined.is_empty() && snapshot.quarantined.contains(user),
+            quarantined: !snapshot.quarantined.is_empty()
+                && snapshot.quarantined.contains(subject.key),
             sampled,
         };
-        let answer = self.core.flags.reads_new(flag, user);
+        let answer = self.core.flags.reads_new(flag, subject.user);
         let flag_answer = if facts.flag_decides() { answer.wait().await } else { answer.at_once() };
         let plan = read_plan(ReadFacts { flag: flag_answer, ..facts });
         if plan.flag_ignored {

@@ -124,7 +124,7 @@ impl<S: RequestStore> Migration<S> {
         &self,
         snapshot: &Snapshot,
         routed_by: &Routed,
-        user: &str,
+        key: &str,
         legacy: &impl Fn() -> LF,
         new: &impl Fn() -> NF,
     ) -> Result<T, ReadError<E>>
@@ -136,7 +136,7 @@ impl<S: RequestStore> Migration<S> {
         let asked = matches!(current_route(), Route::PrimaryAsked);
         // What a probe is to find out is how New does on the primary.
         let follower = match routed_by.probe {
-            None => self.follower_for(user, asked),
+            None => self.follower_for(key, asked),
             Some(_) => None,
         };
         if let Some(follower) = follower {

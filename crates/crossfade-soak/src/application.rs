@@ -176,11 +176,11 @@ async fn read(shared: Arc<Shared>, task: u32) -> Result<()> {
         // The key as the flag and the marks know it.
         let done = match shared.round.key(key) {
             place::TableKey::Number(user) => {
-                let read = shared.migration.read(&user, || legacy.get(key), || new.get(key));
+                let read = shared.migration.read(&user, &user, || legacy.get(key), || new.get(key));
                 tokio::time::timeout(LONGEST, read).await
             }
             place::TableKey::Text(user) => {
-                let read = shared.migration.read(&user, || legacy.get(key), || new.get(key));
+                let read = shared.migration.read(&user, &user, || legacy.get(key), || new.get(key));
                 tokio::time::timeout(LONGEST, read).await
             }
         };

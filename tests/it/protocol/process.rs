@@ -73,7 +73,7 @@ impl Process {
     pub(super) fn read(&self) -> Answer<Option<String>> {
         self.ask(|inside| {
             let (legacy, new) = (inside.bench.legacy(), inside.bench.new_side());
-            let read = inside.migration.read(&1i64, || legacy.get(1), || new.get(1));
+            let read = inside.migration.read(&1i64, &1i64, || legacy.get(1), || new.get(1));
             inside.runtime.block_on(read).expect("read")
         })
     }
@@ -98,7 +98,7 @@ impl Inside {
         let migration = app.migration("people").expect("registered");
         // Takes the lease, which the stories want to be good.
         let nothing = async || Ok::<_, PeopleError>(());
-        runtime.block_on(migration.read(&0i64, nothing, nothing)).expect("read");
+        runtime.block_on(migration.read(&0i64, &0i64, nothing, nothing)).expect("read");
         Self { runtime, bench, migration, _app: app }
     }
 }

@@ -209,6 +209,7 @@ async fn an_epoch_is_acknowledged_behind_the_reads_of_the_one_before() {
             let (legacy, new) = (scene.bench.legacy(), scene.bench.new_side());
             let read = migration.read(
                 &1i64,
+                &1i64,
                 || async {
                     let channels = channels.lock().expect("no panic").take();
                     if let Some((in_read, gone_on)) = channels {
@@ -311,6 +312,7 @@ async fn stopped(scene: &Scene, options: Options) -> Outcome {
         let first = Arc::new(AtomicBool::new(true));
         let stop = Mutex::new(Some((in_read, gone_on)));
         let read = inside.migration.read(
+            &1i64,
             &1i64,
             || async {
                 let row = legacy.get(1).await;

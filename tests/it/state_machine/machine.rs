@@ -129,6 +129,7 @@ impl Machine {
         let migration = self.migration(by);
         let read = migration.read(
             &id,
+            &id,
             || async move { Ok::<_, PeopleError>((Side::Legacy, legacy.get(id).await?)) },
             || async move { Ok((Side::New, new.get(id).await?)) },
         );

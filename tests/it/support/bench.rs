@@ -212,7 +212,7 @@ pub(crate) async fn read_side(
     migration: &Migration,
     id: i64,
 ) -> Result<Side, crossfade::ReadError<PeopleError>> {
-    migration.read(&id, || async { Ok(Side::Legacy) }, || async { Ok(Side::New) }).await
+    migration.read(&id, &id, || async { Ok(Side::Legacy) }, || async { Ok(Side::New) }).await
 }
 
 /// Asks until the answer is yes; fails after [`WAIT`].

@@ -107,7 +107,7 @@ impl<'a, P: Pair> Act<'a, P> {
     async fn read(&self) -> Ending<P::Value> {
         let (pair, key) = (self.ground.pair, &self.ground.keys[self.key]);
         let get = |side| pair.get(side, Db::from(self.ground.database), key);
-        let read = self.ground.migration.read(key, || get(Side::Legacy), || get(Side::New));
+        let read = self.ground.migration.read(key, key, || get(Side::Legacy), || get(Side::New));
         match read.await {
             Ok(row) => Ending::Answered(row),
             Err(error) => Ending::Failed(chain(&error)),
