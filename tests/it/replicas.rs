@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crossfade::{
     Crossfade, Database, Db, Engine, Flags, Migration, Options, ReplicaReads, ReplicaRefusal,
-    Stage, on_primary,
+    Stage, ToKey, on_primary,
 };
 use crossfade_testkit::Proxy;
 use sqlx::Row;
@@ -49,12 +49,16 @@ impl Scene {
 
     /// A wrapped read of a name, and whether a replica answered.
     async fn read(&self, id: i64) -> (Option<String>, bool) {
+        self.read_for(id, &id).await
+    }
+
+    async fn read_for(&self, id: i64, user: &(impl ToKey + ?Sized)) -> (Option<String>, bool) {
         let read = async |side: People| {
             let on_replica = on_replica(&Db::from(&self.db)).await?;
             Ok::<_, PeopleError>((side.get(id).await?, on_replica))
         };
         let sides = || (read(People::legacy(&self.db)), read(People::new(&self.db)));
-        self.migration.read(&id, &id, || sides().0, || sides().1).await.expect("read")
+        self.migration.read(&id, user, || sides().0, || sides().1).await.expect("read")
     }
 
     async fn reads_replica(&self, id: i64) -> bool {
@@ -158,6 +162,23 @@ async fn a_read_after_a_write_sees_it_whatever_the_replica_lacks() {
         scene.server.resume().await;
         scene.until_replica(1).await;
         assert_eq!(scene.read(1).await, (Some("after".to_owned()), true));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_is_the_keys_and_not_the_users() {
+    let options = options().replica_reads(replica_reads());
+    replicated("replica_pin_user", options, async |scene| {
+        scene.until_replica(1).await;
+        scene.server.pause().await;
+        put(&scene.migration, 1, "after").await.expect("written");
+        let written = (Some("after".to_owned()), false);
+        assert_eq!(scene.read_for(1, "ada").await, written);
+        assert_eq!(scene.read_for(1, "bob").await, written, "whoever wrote it");
+        assert_eq!(scene.read_for(2, "ada").await, (None, true), "another key of the user's");
+        assert_eq!(scene.read_for(2, &1).await, (None, true), "a user is no key");
+        scene.server.resume().await;
     })
     .await;
 }

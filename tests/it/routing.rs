@@ -63,7 +63,7 @@ async fn in_live_trouble_on_new_falls_back_within_the_call() {
         let migration = app.migration("people").expect("registered");
         let read = async || {
             migration
-                .read(&1i64, || async { Ok("legacy") }, || async { Err(PeopleError::Told) })
+                .read(&1i64, &1i64, || async { Ok("legacy") }, || async { Err(PeopleError::Told) })
                 .await
         };
         let state = bench.go(Stage::Live).await;

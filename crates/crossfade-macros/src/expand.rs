@@ -94,7 +94,7 @@ fn methods(repository: &Repository, options: &Options) -> TokenStream {
     let path = quote!(#name #arguments);
     let generics = generics(repository, options, &path);
     let (parameters, _, conditions) = generics.split_for_impl();
-    let names = Names { facade: &facade, path: path.clone(), options };
+    let names = Names { facade: &facade, path: path.clone(), options, lends: repository.lends() };
     let methods = repository.methods.iter().map(|method| {
         let (signature, body) =
             (implemented(method, repository, &path), route::body(method, &names));
@@ -142,10 +142,9 @@ fn generics(repository: &Repository, options: &Options, path: &TokenStream) -> G
     generics.params.push(parse_quote!(LegacySide));
     generics.params.push(parse_quote!(NewSide));
     let methods = &repository.methods;
-    let lends = !repository.explicit && methods.iter().any(Method::is_write);
     let compares =
         methods.iter().any(|method| matches!(method.role, Role::Read { compare: Some(_), .. }));
-    let lends = lends.then(|| quote!(+ #facade::InTransaction));
+    let lends = repository.lends().then(|| quote!(+ #facade::InTransaction));
     let compares = compares.then(|| quote!(+ ::core::clone::Clone + 'static));
     let bounds = quote!(::core::marker::Send + ::core::marker::Sync #lends #compares);
 

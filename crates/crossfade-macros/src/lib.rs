@@ -58,18 +58,52 @@ use proc_macro::TokenStream;
 ///
 /// # Marks
 ///
-/// - `#[read(key = …)]` goes through `Migration::read`: the read flag picks the side. With
-///   `compare` behind the key it goes through `read_compared`, which asks that both sides are
-///   `Clone` and what is read `PartialEq`. `compare = path` goes through `read_compared_by`, with a
-///   function from two references to what is read to a `Comparison`.
+/// - `#[read(key = …)]` goes through `Migration::read`: the user's read flag picks the side.
+///   `user = …` says whom the flag is asked about; without it that is the key. With `compare` a
+///   sample of calls is compared with the other side by `==`, which asks that both sides are
+///   `Clone` and what is read `PartialEq`; `compare = path` compares by a function from two
+///   references to what is read to a `Comparison`.
 /// - `#[write(key = …)]` and `#[delete(key = …)]` go through `Migration::write`: both sides in one
 ///   transaction. A write stores the full row: one that changes part of a row would leave the
-///   sides different where New has no row yet.
+///   sides different where New has no row yet. With `operation = …` they go through
+///   `Migration::write_once`.
 /// - `#[custom(path)]` calls `path(&wrapper, arguments…)` instead, for what none of these can say,
 ///   such as a partial update by `Migration::modify`.
 ///
-/// `key` is an expression over the arguments: the row's key, which the read flag is also evaluated
-/// for. A tuple such as `(tenant, id)` names a row whose key has several columns.
+/// `key`, `user` and `operation` are expressions over the arguments. `key` names the row; a tuple
+/// such as `(tenant, id)` one whose key has several columns. `operation` is an `OperationId` or a
+/// reference to one.
+///
+/// # Operations with an id
+///
+/// A write or delete with `operation` returns `Result<Once<T>, E>`, or `Result<(), E>` where nobody
+/// needs to know which call it was. The sides implement the same method: they ignore the id and
+/// answer `Once::Applied`, and the wrapper answers `Once::AlreadyApplied` in their place where an
+/// earlier call has carried the operation out. Any other type is refused: there is no answer left
+/// to give then. The trait `AnswersOnce` is this rule, and open to types of the application's own.
+///
+/// ```
+/// # use crossfade::{Once, OperationId, ReadError, WriteError};
+/// # #[derive(Debug, thiserror::Error)] #[error("failed")] pub struct Error;
+/// # impl From<ReadError<Error>> for Error { fn from(_: ReadError<Error>) -> Self { Self } }
+/// # impl From<WriteError<Error>> for Error { fn from(_: WriteError<Error>) -> Self { Self } }
+/// #[crossfade::repository]
+/// pub trait Payments: Send + Sync {
+///     /// Payments fade customer by customer.
+///     #[read(key = id, user = customer)]
+///     async fn amount(&self, customer: &str, id: i64) -> Result<Option<i64>, Error>;
+///     /// Books it once, however often the request comes.
+///     #[write(key = id, operation = request)]
+///     async fn book(&self, request: &OperationId, id: i64, cents: i64) -> Result<Once<u64>, Error>;
+/// }
+/// ```
+///
+/// # How a comparison reads
+///
+/// Where both sides are `InTransaction`, as they are when a write of the trait hands them its
+/// transaction that way, a comparison reads both in one snapshot of the database, by
+/// `Migration::read_compared_in`. Otherwise it reads one after the other, by `read_compared_by`, and
+/// Legacy twice.
 ///
 /// A method without a mark keeps its default body, which runs on the wrapper; without a body
 /// either, it is an error.

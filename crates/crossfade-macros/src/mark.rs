@@ -8,6 +8,8 @@ pub(crate) enum Mark {
     Read {
         /// Names the row.
         key: Expr,
+        /// Whom the flag is asked about, where that is not the key.
+        user: Option<Expr>,
         /// How a sample of calls is compared with the other side, if at all.
         compare: Option<Compare>,
     },
@@ -15,6 +17,8 @@ pub(crate) enum Mark {
     Write {
         /// Names the row.
         key: Expr,
+        /// The id by which it is carried out once, if it has one.
+        operation: Option<Expr>,
     },
     /// By a function of the application's.
     Custom(Path),
@@ -64,29 +68,43 @@ fn parse(attr: &Attribute) -> Result<Mark> {
     if !matches!(attr.meta, Meta::List(_)) {
         return Err(needs_key());
     }
-    let (mut key, mut compare) = (None, None);
+    let (mut key, mut user, mut operation, mut compare) = (None, None, None, None);
+    let is_read = name == "read";
     attr.parse_nested_meta(|meta| {
         let option = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
-        match option.as_str() {
-            "key" if key.is_some() => Err(meta.error("`key` is given twice")),
-            "key" => {
-                key = Some(meta.value()?.parse()?);
-                Ok(())
-            }
-            "compare" if name == "read" => {
+        let place = match (option.as_str(), is_read) {
+            ("key", _) => &mut key,
+            ("user", true) => &mut user,
+            ("operation", false) => &mut operation,
+            ("compare", true) => {
                 compare = Some(match meta.input.peek(Token![=]) {
                     true => Compare::By(meta.value()?.call(Path::parse_mod_style)?),
                     false => Compare::Equality,
                 });
-                Ok(())
+                return Ok(());
             }
-            "compare" => Err(meta.error("only a read is compared with the other side")),
-            _ if name == "read" => {
-                Err(meta.error("unknown option; `read` has `key` and `compare`"))
+            ("user", false) => return Err(meta.error("only a read asks a flag about its user")),
+            ("compare", false) => {
+                return Err(meta.error("only a read is compared with the other side"));
             }
-            _ => Err(meta.error(format!("unknown option; `{name}` has `key`"))),
+            ("operation", true) => {
+                return Err(meta.error("only a write or a delete is an operation with an id"));
+            }
+            (_, true) => {
+                let message = "unknown option; `read` has `key`, `user` and `compare`";
+                return Err(meta.error(message));
+            }
+            (_, false) => {
+                let message = format!("unknown option; `{name}` has `key` and `operation`");
+                return Err(meta.error(message));
+            }
+        };
+        if place.is_some() {
+            return Err(meta.error(format!("`{option}` is given twice")));
         }
+        *place = Some(meta.value()?.parse::<Expr>()?);
+        Ok(())
     })?;
     let key = key.ok_or_else(needs_key)?;
-    Ok(if name == "read" { Mark::Read { key, compare } } else { Mark::Write { key } })
+    Ok(if is_read { Mark::Read { key, user, compare } } else { Mark::Write { key, operation } })
 }

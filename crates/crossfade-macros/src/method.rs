@@ -1,6 +1,6 @@
 //! One method of the trait, as the wrapper carries it out.
 
-use syn::{Error, Ident, Path, Result, ReturnType, Signature, TraitItemFn};
+use syn::{Error, Expr, Ident, Path, Result, ReturnType, Signature, TraitItemFn};
 
 use crate::mark::{self, Compare, Mark};
 use crate::signature::{self, Argument, Form, Pass};
@@ -21,10 +21,10 @@ pub(crate) struct Method {
 
 /// How the wrapper carries a method out.
 pub(crate) enum Role {
-    /// `Migration::read`, `read_compared` or `read_compared_by`.
-    Read { key: syn::Expr, compare: Option<Compare> },
-    /// `Migration::write`.
-    Write { key: syn::Expr },
+    /// `Migration::read`, `read_compared_by` or `read_compared_in`.
+    Read { key: Expr, user: Option<Expr>, compare: Option<Compare> },
+    /// `Migration::write` or `write_once`.
+    Write { key: Expr, operation: Option<Expr> },
     /// A function of the application's.
     Custom(Path),
 }
@@ -49,8 +49,8 @@ impl Method {
         let mut arguments = signature::arguments(&mut signature)?;
         let (form, output) = signature::form(&signature);
         let role = match mark {
-            Mark::Read { key, compare } => Role::Read { key, compare },
-            Mark::Write { key } => Role::Write { key },
+            Mark::Read { key, user, compare } => Role::Read { key, user, compare },
+            Mark::Write { key, operation } => Role::Write { key, operation },
             Mark::Custom(path) => {
                 // The caller's own transaction, if anybody's.
                 for argument in arguments.iter_mut().filter(|it| it.pass == Pass::Tx) {

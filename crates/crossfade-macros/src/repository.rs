@@ -142,6 +142,11 @@ impl Repository {
         }
     }
 
+    /// Whether both sides are `InTransaction`: the writes hand them the transaction that way.
+    pub(crate) fn lends(&self) -> bool {
+        !self.explicit && self.methods.iter().any(Method::is_write)
+    }
+
     /// Whether a method that says `async fn` is the language's own, not `#[async_trait]`'s.
     pub(crate) fn is_native(&self, form: Form) -> bool {
         form == Form::Async && self.async_trait.is_none()

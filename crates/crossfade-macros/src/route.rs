@@ -17,6 +17,15 @@ pub(crate) struct Names<'a> {
     /// The trait with its generic arguments.
     pub(crate) path: TokenStream,
     pub(crate) options: &'a Options,
+    /// Whether the sides are `InTransaction`.
+    pub(crate) lends: bool,
+}
+
+/// What a read's mark says.
+struct Subject<'a> {
+    key: &'a Expr,
+    user: Option<&'a Expr>,
+    compare: Option<&'a Compare>,
 }
 
 /// A side's type parameter and the wrapper's field for it.
@@ -40,8 +49,10 @@ fn local(name: &str) -> Ident {
 /// The method's body, without braces.
 pub(crate) fn body(method: &Method, names: &Names<'_>) -> TokenStream {
     let body = match &method.role {
-        Role::Read { key, compare } => read(method, names, key, compare.as_ref()),
-        Role::Write { key } => write(method, names, key),
+        Role::Read { key, user, compare } => {
+            read(method, names, &Subject { key, user: user.as_ref(), compare: compare.as_ref() })
+        }
+        Role::Write { key, operation } => write(method, names, key, operation.as_ref()),
         Role::Custom(path) => custom(method, path),
     };
     match method.form {
@@ -57,22 +68,29 @@ fn custom(method: &Method, path: &Path) -> TokenStream {
     if method.form == Form::Plain { call } else { quote!(#call.await) }
 }
 
-fn read(method: &Method, names: &Names<'_>, key: &Expr, compare: Option<&Compare>) -> TokenStream {
-    let this = &method.this;
-    let (key_name, references) = (local("key"), references(method));
-    let key = borrowed(key);
-    let closure = if compare.is_some() { owning_read } else { borrowing_read };
+fn read(method: &Method, names: &Names<'_>, subject: &Subject<'_>) -> TokenStream {
+    let (this, facade) = (&method.this, names.facade);
+    let (key_name, user_name, references) = (local("key"), local("user"), references(method));
+    let key = borrowed(subject.key);
+    let user = subject.user.map_or_else(|| key_name.to_token_stream(), borrowed);
+    let closure = if subject.compare.is_some() { owning_read } else { borrowing_read };
     let [legacy, new] = sides().map(|side| closure(method, names, &side));
-    let (function, by) = match compare {
-        None => (quote!(read), None),
-        Some(Compare::Equality) => (quote!(read_compared), None),
-        Some(Compare::By(path)) => (quote!(read_compared_by), Some(quote!(, #path))),
+    let by = subject.compare.map(|compare| match compare {
+        // An error points at the return type, which is what lacks an equality.
+        Compare::Equality => quote_spanned!(method.output.span()=> , #facade::by_equality),
+        Compare::By(path) => quote!(, #path),
+    });
+    let function = match (&by, names.lends) {
+        (None, _) => quote!(read),
+        (Some(_), true) => quote!(read_compared_in),
+        (Some(_), false) => quote!(read_compared_by),
     };
     let convert = convert(method, names, &names.options.read_error, "from_read");
     quote! {
         let #key_name = #key;
+        let #user_name = #user;
         #references
-        #this.migration.#function(#key_name, #legacy, #new #by).await #convert
+        #this.migration.#function(#key_name, #user_name, #legacy, #new #by).await #convert
     }
 }
 
@@ -90,9 +108,18 @@ fn borrowing_read(method: &Method, names: &Names<'_>, side: &Side) -> TokenStrea
     quote!(move || #call)
 }
 
-/// A comparison outlives the call, so its closures own what they need.
+/// A comparison outlives the call, so its closures own what they need. Where the sides can be had in
+/// a transaction, it reads them in one snapshot.
 fn owning_read(method: &Method, names: &Names<'_>, side: &Side) -> TokenStream {
-    let (this, field, own) = (&method.this, &side.field, local("side"));
+    let (this, facade, field) = (&method.this, names.facade, &side.field);
+    let (own, reader) = (local("side"), local("reader"));
+    let (parameter, reading) = match names.lends {
+        true => (
+            Some(quote!(#reader: #facade::Db)),
+            quote!(#facade::InTransaction::reading(&#own, #reader)),
+        ),
+        false => (None, quote!(::core::clone::Clone::clone(&#own))),
+    };
     let owned = method.arguments.iter().map(|argument| {
         let name = &argument.name;
         let value = match argument.pass {
@@ -119,24 +146,38 @@ fn owning_read(method: &Method, names: &Names<'_>, side: &Side) -> TokenStream {
     quote! {{
         #(#owned)*
         let #own = ::core::clone::Clone::clone(&#this.#field);
-        move || {
+        move |#parameter| {
             #(#again)*
-            let #own = ::core::clone::Clone::clone(&#own);
+            let #own = #reading;
             async move { #call }
         }
     }}
 }
 
-fn write(method: &Method, names: &Names<'_>, key: &Expr) -> TokenStream {
-    let this = &method.this;
+fn write(method: &Method, names: &Names<'_>, key: &Expr, operation: Option<&Expr>) -> TokenStream {
+    let (this, facade) = (&method.this, names.facade);
     let (key_name, references) = (local("key"), references(method));
     let key = borrowed(key);
     let [legacy, new] = sides().map(|side| writing(method, names, &side));
     let convert = convert(method, names, &names.options.write_error, "from_write");
+    let Some(operation) = operation else {
+        return quote! {
+            let #key_name = #key;
+            #references
+            #this.migration.write(#key_name, #legacy, #new).await #convert
+        };
+    };
+    let operation_name = local("operation");
+    let span = operation.span();
+    let operation = borrowed(operation);
+    let operation = quote_spanned!(span=> let #operation_name: &#facade::OperationId = #operation;);
+    // An error points at the return type, which cannot say that nothing was left to do.
+    let told = quote_spanned!(method.output.span()=> .map(#facade::AnswersOnce::from_once));
     quote! {
         let #key_name = #key;
+        #operation
         #references
-        #this.migration.write(#key_name, #legacy, #new).await #convert
+        #this.migration.write_once(#operation_name, #key_name, #legacy, #new).await #convert #told
     }
 }
 

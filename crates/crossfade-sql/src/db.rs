@@ -53,6 +53,15 @@ enum Held {
 }
 
 impl Db {
+    /// The transaction that it was made of, where it was and no clone of it is left.
+    #[must_use]
+    pub fn into_transaction(self) -> Option<Lent<Tx>> {
+        match self.0 {
+            Source::Pool(_) => None,
+            Source::Lent(tx) => Arc::into_inner(tx).map(Mutex::into_inner),
+        }
+    }
+
     /// A connection: the shared transaction's where there is one; outside any transaction one to
     /// the replica that a read of Crossfade's was routed to, in that read's own task, else one of
     /// the pool's.

@@ -3,7 +3,7 @@
 use crossfade_core::MigrationName;
 use crossfade_dual::Instance;
 use crossfade_flags::Flags;
-use crossfade_sql::Database;
+use crossfade_sql::{Database, Db};
 use crossfade_store::{Lent, StoreError};
 
 /// One running process of the application, as Crossfade sees it. Cheap to clone.
@@ -82,6 +82,17 @@ pub trait InTransaction: Sized {
     /// [`WriteError::TransactionKept`]: crate::WriteError::TransactionKept
     #[must_use]
     fn within(&self, tx: Tx) -> Self;
+
+    /// The same repository for a read through `reader`, which the closures of
+    /// [`read_compared_in`](crossfade_dual::Migration::read_compared_in) are given: in the snapshot
+    /// that a comparison shares, and as it is outside any.
+    #[must_use]
+    fn reading(&self, reader: Db) -> Self
+    where
+        Self: Clone,
+    {
+        reader.into_transaction().map_or_else(|| self.clone(), |tx| self.within(tx))
+    }
 }
 
 /// No migration of this name is registered in the database.

@@ -36,11 +36,13 @@
 //! # }
 //! ```
 
+mod answers_once;
 mod builder;
 mod flag_switch;
 mod handle;
 mod opaque;
 
+pub use answers_once::AnswersOnce;
 pub use builder::{BuildError, Builder};
 pub use crossfade_core::{
     Backoff, BreakerCounts, BreakerOptions, BreakerState, BreakerTrip, Comparison, FieldDifference,
