@@ -117,6 +117,12 @@ impl fmt::Display for Key {
 /// Anything that names a row: integers, text, uuids rendered as text, and tuples of them.
 ///
 /// Implement it for an id type of your own by returning the text of each key column.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no row",
+    label = "neither a key nor a user",
+    note = "`ToKey` is implemented for integers, text and tuples of them; implement it for an id type \
+            of your own"
+)]
 pub trait ToKey {
     /// The key.
     fn to_key(&self) -> Key;

@@ -1,6 +1,6 @@
 //! The body of one method of the wrapper.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, GenericParam, Ident, Path};
@@ -46,6 +46,20 @@ fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
+/// Such a variable where an error about it points at the expression that it was made of.
+fn local_of(name: &str, expression: &Expr) -> Ident {
+    Ident::new(name, Span::mixed_site().located_at(expression.span()))
+}
+
+/// The facade's path where an error about what is behind it points at the method's return type.
+fn facade_at_output(method: &Method, names: &Names<'_>) -> TokenStream {
+    let located = |mut token: TokenTree| {
+        token.set_span(token.span().located_at(method.output.span()));
+        token
+    };
+    names.facade.to_token_stream().into_iter().map(located).collect()
+}
+
 /// The method's body, without braces.
 pub(crate) fn body(method: &Method, names: &Names<'_>) -> TokenStream {
     let body = match &method.role {
@@ -69,8 +83,9 @@ fn custom(method: &Method, path: &Path) -> TokenStream {
 }
 
 fn read(method: &Method, names: &Names<'_>, subject: &Subject<'_>) -> TokenStream {
-    let (this, facade) = (&method.this, names.facade);
-    let (key_name, user_name, references) = (local("key"), local("user"), references(method));
+    let (this, facade) = (&method.this, facade_at_output(method, names));
+    let (key_name, references) = (local_of("key", subject.key), references(method));
+    let user_name = local_of("user", subject.user.unwrap_or(subject.key));
     let key = borrowed(subject.key);
     let user = subject.user.map_or_else(|| key_name.to_token_stream(), borrowed);
     let closure = if subject.compare.is_some() { owning_read } else { borrowing_read };
@@ -156,7 +171,7 @@ fn owning_read(method: &Method, names: &Names<'_>, side: &Side) -> TokenStream {
 
 fn write(method: &Method, names: &Names<'_>, key: &Expr, operation: Option<&Expr>) -> TokenStream {
     let (this, facade) = (&method.this, names.facade);
-    let (key_name, references) = (local("key"), references(method));
+    let (key_name, references) = (local_of("key", key), references(method));
     let key = borrowed(key);
     let [legacy, new] = sides().map(|side| writing(method, names, &side));
     let convert = convert(method, names, &names.options.write_error, "from_write");
@@ -172,7 +187,8 @@ fn write(method: &Method, names: &Names<'_>, key: &Expr, operation: Option<&Expr
     let operation = borrowed(operation);
     let operation = quote_spanned!(span=> let #operation_name: &#facade::OperationId = #operation;);
     // An error points at the return type, which cannot say that nothing was left to do.
-    let told = quote_spanned!(method.output.span()=> .map(#facade::AnswersOnce::from_once));
+    let at_output = facade_at_output(method, names);
+    let told = quote_spanned!(method.output.span()=> .map(#at_output::AnswersOnce::from_once));
     quote! {
         let #key_name = #key;
         #operation

@@ -4,7 +4,9 @@
 
 use std::collections::HashMap;
 
-use crossfade::{Db, InTransaction, Migration, ReadError, Tx, WriteError};
+use crossfade::{
+    Db, InTransaction, Migration, Once, OperationId, ReadError, Tx, WriteError,
+};
 
 /// A setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,18 @@ pub trait Settings: Send + Sync {
     /// The key is a field of an argument.
     #[write(key = setting.owner)]
     async fn put(&self, setting: &Setting) -> Result<(), Failed>;
+
+    /// Of a user who is not the key, for a tuple as well.
+    #[read(key = id, user = (tenant, user.clone()), compare)]
+    async fn of(&self, tenant: i64, user: String, id: i64) -> Answer<u8>;
+
+    /// Carried out once, by an id that goes on to the sides.
+    #[write(key = id, operation = operation)]
+    async fn once(&self, operation: &OperationId, id: i64) -> Answer<Once<u8>>;
+
+    /// By an id taken by value, whose outcome is nobody's business.
+    #[delete(key = id, operation = operation)]
+    async fn drop_once(&self, id: i64, operation: OperationId) -> Answer<()>;
 
     /// Everything by value, and a key that is none of it to move.
     #[write(key = (name, owner))]
@@ -137,6 +151,18 @@ impl Settings for Side {
         Ok(())
     }
 
+    async fn of(&self, _: i64, _: String, _: i64) -> Answer<u8> {
+        Ok(1)
+    }
+
+    async fn once(&self, _: &OperationId, _: i64) -> Answer<Once<u8>> {
+        Ok(Once::Applied(1))
+    }
+
+    async fn drop_once(&self, _: i64, _: OperationId) -> Answer<()> {
+        Ok(())
+    }
+
     async fn put_all(&self, _: String, _: i64, all: Vec<Setting>) -> Result<u64, Failed> {
         Ok(all.len() as u64)
     }
@@ -178,6 +204,10 @@ pub async fn serve<S: Settings + Clone + 'static>(settings: S) {
         settings.put(&Setting { owner: 1 }).await?;
         settings.put_all("a".to_owned(), 1, Vec::new()).await?;
         settings.rename("a", ["b"], "c").await?;
+        settings.of(1, "a".to_owned(), 1).await?;
+        let operation = OperationId::random();
+        let _ = settings.once(&operation, 1).await?.applied();
+        settings.drop_once(1, operation).await?;
         settings.delete(1).await
     };
     drop(tokio::spawn(handler));

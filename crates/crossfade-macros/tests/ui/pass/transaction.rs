@@ -2,7 +2,7 @@
 #![deny(warnings, clippy::all)]
 
 use async_trait::async_trait;
-use crossfade::{Migration, ReadError, Tx, WriteError};
+use crossfade::{Migration, Once, OperationId, ReadError, Tx, WriteError};
 use sqlx::SqlitePool;
 
 fn read_failed(error: ReadError<sqlx::Error>) -> sqlx::Error {
@@ -25,6 +25,18 @@ trait Names: Send + Sync {
 
     #[read(key = id.into())]
     async fn get(&self, id: Self::Id) -> Result<Option<String>, sqlx::Error>;
+
+    /// Compared without a transaction that the sides could read in.
+    #[read(key = id, user = name, compare)]
+    async fn has(&self, id: i64, name: &str) -> Result<bool, sqlx::Error>;
+
+    #[write(key = id, operation = once)]
+    async fn put_once(
+        &self,
+        once: &OperationId,
+        tx: &mut Tx,
+        id: i64,
+    ) -> Result<Once<i64>, sqlx::Error>;
 
     /// Stores a name.
     #[write(key = id.into())]
@@ -54,6 +66,7 @@ trait Above: Send + Sync {
     async fn put(&self, tx: &mut Tx, id: i64, name: &str) -> Result<(), sqlx::Error>;
 }
 
+#[derive(Clone)]
 struct Side(SqlitePool);
 
 impl Names for Side {
@@ -62,6 +75,19 @@ impl Names for Side {
     async fn get(&self, id: i64) -> Result<Option<String>, sqlx::Error> {
         let query = sqlx::query_scalar("select name from names where id = ?").bind(id);
         query.fetch_optional(&self.0).await
+    }
+
+    async fn has(&self, id: i64, name: &str) -> Result<bool, sqlx::Error> {
+        Names::get(self, id).await.map(|found| found.as_deref() == Some(name))
+    }
+
+    async fn put_once(
+        &self,
+        _: &OperationId,
+        tx: &mut Tx,
+        id: i64,
+    ) -> Result<Once<i64>, sqlx::Error> {
+        Names::put(self, tx, id, "once").await.map(Once::Applied)
     }
 
     async fn put(&self, tx: &mut Tx, id: i64, name: &str) -> Result<i64, sqlx::Error> {
@@ -105,6 +131,8 @@ async fn wrap(migration: Migration, pool: SqlitePool) -> Result<(), sqlx::Error>
     let handler = async move {
         names.put(1, "a").await?;
         names.get(1).await?;
+        names.has(1, "a").await?;
+        let _ = names.put_once(&OperationId::random(), 1).await?.applied();
         names.delete(1).await?;
         below.put(1, "a").await?;
         below.get(1).await?;
