@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, GenericParam, Ident, Path};
+use syn::{Expr, GenericParam, Ident, Path, ReturnType};
 
 use crate::mark::Compare;
 use crate::method::{Method, Role};
@@ -51,10 +51,18 @@ fn local_of(name: &str, expression: &Expr) -> Ident {
     Ident::new(name, Span::mixed_site().located_at(expression.span()))
 }
 
+/// Where an error about the method's output points.
+fn output_span(method: &Method) -> Span {
+    match &method.output {
+        ReturnType::Default => method.signature.ident.span(),
+        ReturnType::Type(_, ty) => ty.span(),
+    }
+}
+
 /// The facade's path where an error about what is behind it points at the method's return type.
 fn facade_at_output(method: &Method, names: &Names<'_>) -> TokenStream {
     let located = |mut token: TokenTree| {
-        token.set_span(token.span().located_at(method.output.span()));
+        token.set_span(token.span().located_at(output_span(method)));
         token
     };
     names.facade.to_token_stream().into_iter().map(located).collect()
@@ -92,7 +100,7 @@ fn read(method: &Method, names: &Names<'_>, subject: &Subject<'_>) -> TokenStrea
     let [legacy, new] = sides().map(|side| closure(method, names, &side));
     let by = subject.compare.map(|compare| match compare {
         // An error points at the return type, which is what lacks an equality.
-        Compare::Equality => quote_spanned!(method.output.span()=> , #facade::by_equality),
+        Compare::Equality => quote_spanned!(output_span(method)=> , #facade::by_equality),
         Compare::By(path) => quote!(, #path),
     });
     let function = match (&by, names.lends) {
@@ -188,7 +196,7 @@ fn write(method: &Method, names: &Names<'_>, key: &Expr, operation: Option<&Expr
     let operation = quote_spanned!(span=> let #operation_name: &#facade::OperationId = #operation;);
     // An error points at the return type, which cannot say that nothing was left to do.
     let at_output = facade_at_output(method, names);
-    let told = quote_spanned!(method.output.span()=> .map(#at_output::AnswersOnce::from_once));
+    let told = quote_spanned!(output_span(method)=> .map(#at_output::AnswersOnce::from_once));
     quote! {
         let #key_name = #key;
         #operation
@@ -293,14 +301,14 @@ fn convert(
         None if names.options.opaque_error => quote!(#facade::Opaque::#opaque),
         None => quote!(::core::convert::From::from),
     };
-    quote_spanned!(method.output.span()=> .map_err(#function))
+    quote_spanned!(output_span(method)=> .map_err(#function))
 }
 
 /// Awaits a side's call.
 fn awaited(method: &Method, names: &Names<'_>, call: &TokenStream) -> TokenStream {
     if names.options.opaque_error {
         let facade = names.facade;
-        return quote_spanned!(method.output.span()=> #call.await.map_err(#facade::Opaque::new));
+        return quote_spanned!(output_span(method)=> #call.await.map_err(#facade::Opaque::new));
     }
     quote!(#call.await)
 }
