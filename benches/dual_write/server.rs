@@ -119,10 +119,11 @@ impl Server for MySql {
 
     fn fenced_begin(migration: &MigrationName, epoch: Epoch, key: i64) -> String {
         format!(
-            "start transaction; select if(count(*) = 1, 1, (select 1 union all select 2)) \
-             from crossfade_epochs where migration = '{migration}' and epoch = {epoch} \
+            "start transaction; select {} + (count(*) <> 1) from crossfade_epochs \
+             where migration = '{migration}' and epoch = {epoch} \
              and closed_ms is null lock in share mode skip locked; \
-             select 1 from crossfade_key_locks where number = {key} for update"
+             select 1 from crossfade_key_locks where number = {key} for update",
+            i64::MAX
         )
     }
 

@@ -42,7 +42,7 @@ pub(crate) const CLOSED: &str = "CFF01";
 
 /// What MariaDB says when the fence has not found the epoch open.
 #[cfg(feature = "mysql")]
-const NOT_ONE_ROW: u16 = 1242;
+const OUT_OF_RANGE: u16 = 1690;
 
 /// What MariaDB says of a statement that somebody has killed, or that took too long.
 #[cfg(feature = "mysql")]
@@ -220,7 +220,7 @@ impl Database {
     /// A locking read sees what is committed, whatever the snapshot, so one statement is lock and
     /// check. It passes over a row that somebody holds alone, as a closer does, and one that a
     /// closer waits for: a writer with an old epoch would otherwise queue behind the closer and hold
-    /// up those behind it. Where no row is left it fails, on purpose, by a scalar of two rows; the
+    /// up those behind it. Where no row is left it fails, on purpose, by a sum out of range; the
     /// rows of a result would be out of reach while sqlx begins the transaction.
     ///
     /// The key's lock is a row of `crossfade_key_locks` that its number falls on. A row that stands
@@ -234,8 +234,8 @@ impl Database {
     ) -> String {
         let row = format!("migration = '{migration}' and epoch = {epoch}");
         let look = format!(
-            "select if(count(*) = 1, 1, (select 1 union all select 2)) from crossfade_epochs \
-             where {row} and closed_ms is null"
+            "select {} + (count(*) <> 1) from crossfade_epochs where {row} and closed_ms is null",
+            i64::MAX
         );
         let lock = format!("select 1 from crossfade_epochs where {row} lock in share mode");
         let mut sql = if !self.keeps(Mechanism::FenceCheck) {
@@ -280,7 +280,7 @@ impl Database {
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) fn turned_away(error: sqlx::Error) -> EnterError {
     #[cfg(feature = "mysql")]
-    if mysql_number(&error) == Some(NOT_ONE_ROW) {
+    if mysql_number(&error) == Some(OUT_OF_RANGE) {
         return EnterError::Closed;
     }
     #[cfg(feature = "postgres")]
