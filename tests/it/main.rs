@@ -40,6 +40,7 @@ mod replicas;
 mod round_trips;
 mod routing;
 mod scripts;
+mod spans;
 mod state_machine;
 mod stragglers;
 mod support;

@@ -4,13 +4,14 @@ use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 
-use crossfade_core::{Comparison, Stage, ToKey, by_equality};
+use crossfade_core::{Comparison, Side, Stage, ToKey, by_equality};
 use crossfade_store::{Lent, Loan};
+use tracing::Instrument;
 
 use crate::instance::Core;
 use crate::reader::{Comparing, Routed, Subject};
 use crate::shadow::{About, Finding, one_after_the_other};
-use crate::{Migration, ReadError, RequestStore};
+use crate::{Migration, ReadError, RequestStore, spans};
 
 impl<S: RequestStore> Migration<S> {
     /// [`read`](Self::read), and for a sample of calls a comparison with the other side by `==`,
@@ -151,7 +152,9 @@ impl<S: RequestStore> Migration<S> {
         // Before `live` nobody reads New, so there is nothing to break off.
         let watched = routed.stage == Stage::Live;
         let breaker = watched.then(|| Arc::clone(&self.shared.breaker));
-        About { key, probe: routed.probe, breaker }
+        let state = self.state();
+        let span = spans::shadow(&state.definition.name, routed.stage, routed.epoch);
+        About { key, probe: routed.probe, breaker, span }
     }
 }
 
@@ -168,8 +171,8 @@ where
     NF: Future<Output = Result<T, E>>,
 {
     let tx = core.store.snapshot().await.ok()?;
-    let (legacy, tx) = lend(core, tx, legacy).await?;
-    let (new, tx) = lend(core, tx, new).await?;
+    let (legacy, tx) = lend(core, tx, legacy).instrument(spans::shadow_side(Side::Legacy)).await?;
+    let (new, tx) = lend(core, tx, new).instrument(spans::shadow_side(Side::New)).await?;
     core.store.rollback(tx).await;
     Some(compare(&legacy, &new))
 }

@@ -28,6 +28,7 @@ mod routes;
 mod seldom;
 mod shadow;
 mod shared;
+mod spans;
 mod tally;
 mod transaction;
 mod work;

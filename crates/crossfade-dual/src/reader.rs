@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossfade_core::{
-    Admission, Observation, Offer, Probe, ReadFacts, ReadPlan, Side, Stage, ToKey, answer_counts,
-    past_breaker, read_plan,
+    Admission, Epoch, Observation, Offer, Probe, ReadFacts, ReadPlan, Side, Stage, ToKey,
+    answer_counts, past_breaker, read_plan,
 };
 use crossfade_store::Failure;
 use tracing::Instrument;
@@ -48,6 +48,7 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Routed {
     pub(crate) plan: ReadPlan,
     pub(crate) stage: Stage,
+    pub(crate) epoch: Epoch,
     /// The probe that it was for the breaker, if it was one.
     pub(crate) probe: Option<Probe>,
 }
@@ -193,10 +194,10 @@ impl<S: RequestStore> Migration<S> {
 
     /// In `live` the breaker may keep a read from New.
     fn past_breaker(&self, snapshot: &Snapshot, plan: ReadPlan, comparing: Comparing) -> Routed {
-        let stage = snapshot.stage;
+        let (stage, epoch) = (snapshot.stage, snapshot.epoch);
         let touches_new = plan.fallback.is_some() || plan.shadow.is_some();
         if stage != Stage::Live || !touches_new {
-            return Routed { plan, stage, probe: None };
+            return Routed { plan, stage, epoch, probe: None };
         }
         let offer =
             Offer { reads_new: plan.answer == Side::New, compares: comparing != Comparing::Never };
@@ -205,13 +206,13 @@ impl<S: RequestStore> Migration<S> {
             Admission::Probe(probe) => Some(probe),
             Admission::AsPlanned | Admission::Legacy => None,
         };
-        Routed { plan: past_breaker(plan, admission), stage, probe }
+        Routed { plan: past_breaker(plan, admission), stage, epoch, probe }
     }
 
     pub(crate) async fn answer<T, E, LF, NF>(
         &self,
         snapshot: &Snapshot,
-        Routed { plan, stage, probe }: &Routed,
+        Routed { plan, stage, probe, .. }: &Routed,
         legacy: &impl Fn() -> LF,
         new: &impl Fn() -> NF,
     ) -> Result<T, ReadError<E>>

@@ -4,14 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossfade_core::{Comparison, FieldDifference, Key, MigrationName, Observation, Probe};
+use crossfade_core::{Comparison, FieldDifference, Key, MigrationName, Observation, Probe, Side};
 use metrics::counter;
 use tokio::sync::Semaphore;
+use tracing::{Instrument, Span};
 
 use crate::Options;
 use crate::breaker::Guard;
 use crate::mismatches::{Mismatch, Mismatches};
 use crate::seldom::Seldom;
+use crate::spans;
 use crate::tally::Tally;
 
 /// What shadow comparisons found so far in this process.
@@ -59,6 +61,8 @@ pub(crate) struct About {
     pub(crate) probe: Option<Probe>,
     /// Who is told how it ended; nobody where no breaker has a say.
     pub(crate) breaker: Option<Arc<Guard>>,
+    /// What it runs in, to the telling of how it ended.
+    pub(crate) span: Span,
 }
 
 /// What came out of a comparison; nothing where a side failed or never stood still.
@@ -118,7 +122,8 @@ impl Shadows {
             return;
         };
         let timeout = self.timeout;
-        tokio::spawn(async move {
+        let span = about.span.clone();
+        let task = async move {
             let _permit = permit;
             let running = Running(&counts);
             let found = tokio::time::timeout(timeout, comparison).await;
@@ -132,12 +137,17 @@ impl Shadows {
                     counts.timed_out.one();
                 }
             }
-        });
+        };
+        tokio::spawn(task.instrument(span));
     }
 }
 
 impl Counts {
-    fn ended(&self, About { key, probe, breaker }: About, differ: Option<Vec<FieldDifference>>) {
+    fn ended(
+        &self,
+        About { key, probe, breaker, .. }: About,
+        differ: Option<Vec<FieldDifference>>,
+    ) {
         self.compared.one();
         let agreed = differ.is_none();
         if let Some(fields) = differ {
@@ -182,13 +192,14 @@ where
     LF: Future<Output = Result<T, E>>,
     NF: Future<Output = Result<T, E>>,
 {
+    let legacy = || legacy().instrument(spans::shadow_side(Side::Legacy));
     let begun = Instant::now();
     let mut before = legacy().await.ok()?;
     if let Some(breaker) = breaker {
         breaker.legacy_answered(begun.elapsed());
     }
     for _ in 0..TRIES {
-        let other = new().await.ok()?;
+        let other = new().instrument(spans::shadow_side(Side::New)).await.ok()?;
         let found = compare(&before, &other);
         if !matches!(found, Comparison::Different(_)) {
             return Some(found);

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex};
 
 use crossfade_core::{Key, MigrationState, Side, ToKey};
 use crossfade_store::{Entry, Lent, StoreError, StoreErrorKind};
+use tracing::Instrument;
 
 use crate::instance::Core;
 use crate::shared::{Shared, Snapshot};
 use crate::work::{Modify, Pair, Work};
 use crate::writer::{MAX_EPOCHS, New, Stop, Stopped, not_entered, transient_or_final};
-use crate::{Migration, RequestStore, TransactionError, WriteError};
+use crate::{Migration, RequestStore, TransactionError, WriteError, spans};
 
 /// A transaction of the caller's, for statements of its own and for writes of any migrations of
 /// this instance ([`Migration::write_in`]): all of it is committed, or nothing.
@@ -197,7 +198,8 @@ impl<S: RequestStore> Migration<S> {
         let mut refusal: Option<String> = None;
         for _ in 0..MAX_EPOCHS {
             let new = refusal.as_deref().map_or(New::AsPlanned, New::Quarantine);
-            let stop = match self.attempt_in(&snapshot, key, new, tx, work).await {
+            let attempt = self.attempt_in(&snapshot, key, new, tx, work);
+            let stop = match attempt.instrument(spans::write(&snapshot)).await {
                 Ok((answer, back)) => {
                     transaction.tx = Some(back);
                     transaction.decided_by.push(snapshot);

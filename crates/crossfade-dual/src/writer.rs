@@ -16,7 +16,7 @@ use tracing::Instrument;
 use crate::declared::at_once;
 use crate::once::{Course, Doubt, Once};
 use crate::work::{Modify, Pair, Work};
-use crate::{Migration, OperationId, RequestStore, WriteError};
+use crate::{Migration, OperationId, RequestStore, WriteError, spans};
 
 /// How many newer epochs one write follows without a pause.
 pub(crate) const MAX_EPOCHS: u32 = 100;
@@ -157,13 +157,8 @@ impl<S: RequestStore> Migration<S> {
             tries += 1;
             let snapshot = self.shared.snapshot();
             let new = refusal.as_deref().map_or(New::AsPlanned, New::Quarantine);
-            let span = tracing::debug_span!(
-                "crossfade.write",
-                migration = %snapshot.definition.name,
-                stage = %snapshot.stage,
-                epoch = snapshot.epoch.get()
-            );
-            let attempt = self.attempt(&snapshot, key, new, course, work).instrument(span);
+            let attempt = self.attempt(&snapshot, key, new, course, work);
+            let attempt = attempt.instrument(spans::write(&snapshot));
             let stop = match attempt.await {
                 Ok(done) => return Ok(done),
                 Err(stop) => stop,

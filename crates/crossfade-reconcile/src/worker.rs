@@ -87,11 +87,10 @@ impl<'a> Worker<'a> {
                     segment.cursor = Some(cursor);
                     return self.rest(segment, elapsed, done).await;
                 }
-                Ok(Batch::Quarantined { key, reason, done }) => {
+                Ok(Batch::Quarantined { key, done, .. }) => {
                     // The key tells where to look; the reason may quote the row, so it stays in
                     // the quarantine table.
                     tracing::info!(%key, "New refuses a row; its key is in quarantine");
-                    tracing::debug!(%key, reason, "quarantined");
                     self.pace.quarantined();
                     self.job.count_quarantined();
                     segment.cursor = Some(key);

@@ -6,6 +6,7 @@ use std::fmt;
 use crossfade_store::{Failure, StoreError, StoreErrorKind};
 
 use crate::Engine;
+use crate::quoted::without_values;
 
 /// What an sqlx error means for the transaction it happened in.
 pub(crate) fn failure(error: &sqlx::Error) -> Failure {
@@ -115,10 +116,11 @@ pub(crate) fn failure_in_chain(error: &(dyn Error + 'static)) -> Failure {
     in_chain(error).map_or(Failure::Refused, failure)
 }
 
-/// The database's words in a chain of sources; the chain's own texts where there are none.
+/// The database's words in a chain of sources, without the values that they quote; the chain's own
+/// texts where there are none.
 pub(crate) fn words_in_chain(error: &(dyn Error + 'static)) -> String {
     if let Some(sqlx::Error::Database(database)) = in_chain(error) {
-        return database.message().to_owned();
+        return without_values(database.as_ref());
     }
     let mut text = error.to_string();
     let mut next = error.source();

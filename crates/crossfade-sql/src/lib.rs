@@ -20,6 +20,7 @@ mod joined;
 mod mariadb;
 mod mechanism;
 mod operations;
+mod quoted;
 mod reconcile;
 mod replica;
 mod rule_sets;

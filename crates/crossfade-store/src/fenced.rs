@@ -217,7 +217,7 @@ pub trait FencedStore: Send + Sync + Debug + 'static {
     /// through its chain of sources.
     fn classify(&self, error: &(dyn Error + 'static)) -> Failure;
 
-    /// What the database said, for the quarantine's reason: found in the chain of sources, or the
-    /// chain's own texts where the database said nothing.
+    /// What the database said, without the values that it quotes, for the quarantine's reason: found
+    /// in the chain of sources, or the chain's own texts where the database said nothing.
     fn words(&self, error: &(dyn Error + 'static)) -> String;
 }

@@ -29,12 +29,16 @@ fn upserts(engine: Engine) -> [String; 2] {
     })
 }
 
-async fn declared(migration: &Migration, engine: Engine) -> Statement {
+pub(crate) async fn declared(migration: &Migration, engine: Engine) -> Statement {
     let [legacy, new] = upserts(engine);
     migration.statement(&legacy, &new).await.expect("the pair fits")
 }
 
-async fn put(statement: &Statement, id: i64, name: &str) -> Result<u64, WriteError<sqlx::Error>> {
+pub(crate) async fn put(
+    statement: &Statement,
+    id: i64,
+    name: &str,
+) -> Result<u64, WriteError<sqlx::Error>> {
     statement.bind(id).bind(name).execute(&id).await
 }
 

@@ -6,7 +6,9 @@ mod cli;
 mod database;
 mod dropped;
 mod people;
+mod recorder;
 mod replica;
+mod traces;
 mod waiting;
 
 pub(crate) use apart::Apart;
@@ -15,4 +17,6 @@ pub(crate) use cli::{Answer, Project};
 pub(crate) use database::{TestDatabase, engines};
 pub(crate) use dropped::{drop_after, dropped_at_every_point};
 pub(crate) use people::{People, PeopleError, Side};
+pub(crate) use recorder::{Labels, Recorded};
 pub(crate) use replica::ReplicaServer;
+pub(crate) use traces::Traces;

@@ -4,10 +4,11 @@ use crossfade_store::Failure;
 use sqlx::Error;
 
 use crate::error::{failure, timed_out};
+use crate::quoted::without_values;
 
-/// What the database said, if the rows are to blame: a constraint, a value that does not convert,
-/// a trigger that raises. A missing table, a missing right or a full disk is no row's fault, and
-/// would put every row into quarantine.
+/// What the database said, without the values that it quotes, if the rows are to blame: a
+/// constraint, a value that does not convert, a trigger that raises. A missing table, a missing
+/// right or a full disk is no row's fault, and would put every row into quarantine.
 pub(super) fn refusal(error: &Error) -> Option<String> {
     if failure(error) != Failure::Refused || timed_out(error).is_some() {
         return None;
@@ -16,12 +17,12 @@ pub(super) fn refusal(error: &Error) -> Option<String> {
     #[cfg(feature = "mysql")]
     if let Some(number) = crate::error::mysql_number(error) {
         let refused = by_mariadb(number, database.code().as_deref().unwrap_or_default());
-        return refused.then(|| database.message().to_owned());
+        return refused.then(|| without_values(database));
     }
     let code = database.code()?;
     let (code, message) = (code.as_ref(), database.message());
     let refused = if code.len() == 5 { by_sqlstate(code) } else { by_sqlite_code(code, message) };
-    refused.then(|| message.to_owned())
+    refused.then(|| without_values(database))
 }
 
 /// The classes that blame values, and those that PostgreSQL itself does not use, which are free
