@@ -2,13 +2,16 @@
 
 use std::process::Stdio;
 use std::str::FromStr;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crossfade::{Database, Engine, Flags, Stage};
 use crossfade_store::{ControlStore, ReconcileStore};
+use sqlx::mysql::{MySqlConnection, MySqlPool};
 use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::{AssertSqlSafe, Pool};
 
-use crate::support::{Answer, Bench, People, Project, TestDatabase, eventually, put};
+use crate::support::{Answer, Bench, People, Project, TestDatabase, eventually, put, put_in};
 
 const ROWS: i64 = 3000;
 
@@ -96,41 +99,98 @@ async fn a_read_only_file_is_told() {
 async fn connections_that_died_in_the_pool_are_nobodys_trouble() {
     let test = TestDatabase::create(Engine::Postgres, "dead_pool").await;
     let admin = Bench::new(test.open().await).await;
-    admin.go(Stage::DualWrite).await;
     let options = PgConnectOptions::from_str(&test.url).expect("a PostgreSQL URL");
     let pool = Database::postgres_pool_options().max_connections(8);
     let pool = pool.connect_with(options.application_name("dead pool")).await.expect("connects");
     let bench = Bench { db: Database::open(pool.clone()).await.expect("opens") };
+    nobody_notices(&bench, &admin, async || fill_and_kill(&pool, &admin).await).await;
+    test.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_are_those_to_mariadb() {
+    let test = TestDatabase::create(Engine::Mysql, "dead_pool").await;
+    let admin = Bench::new(test.open().await).await;
+    let pool = Database::mysql_pool_options().max_connections(8);
+    let pool = pool.connect(&test.url).await.expect("connects");
+    let bench = Bench { db: Database::open(pool.clone()).await.expect("opens") };
+    nobody_notices(&bench, &admin, async || fill_and_kill_on_mariadb(&pool, &admin).await).await;
+    test.drop().await;
+}
+
+async fn nobody_notices(bench: &Bench, admin: &Bench, fill_and_kill: impl AsyncFn()) {
+    admin.go(Stage::DualWrite).await;
     let app = bench.app(&Flags::forced::<&str, bool>([])).await;
     let migration = app.migration("people").expect("registered");
     put(&migration, 1, "before").await.expect("written");
 
-    fill_and_kill(&pool, &admin).await;
+    fill_and_kill().await;
     put(&migration, 1, "after").await.expect("a write begins on a connection that lives");
 
-    fill_and_kill(&pool, &admin).await;
+    fill_and_kill().await;
+    let mut transaction = app.begin().await.expect("so does a transaction of the caller's");
+    put_in(&migration, &mut transaction, 1, "in one").await.expect("written");
+    transaction.commit().await.expect("committed");
+
+    fill_and_kill().await;
     let (legacy, new) = (bench.legacy(), bench.new_side());
     let read = migration.read(&1i64, &1i64, || legacy.get(1), || new.get(1)).await;
-    assert_eq!(read.expect("a read is repeated").as_deref(), Some("after"));
-    drop(app);
-    test.drop().await;
+    assert_eq!(read.expect("a read is repeated").as_deref(), Some("in one"));
+}
+
+/// Opens every connection of the pool, asks something of each, and waits until they are back.
+async fn filled<DB: sqlx::Database, T>(
+    pool: &Pool<DB>,
+    ask: impl AsyncFn(&mut DB::Connection) -> T,
+) -> Vec<T> {
+    let most = pool.options().get_max_connections() as usize;
+    let answers = Mutex::default();
+    eventually("the pool is full and idle", async || {
+        let mut held = Vec::new();
+        let mut found = Vec::new();
+        while let Ok(Ok(mut connection)) =
+            tokio::time::timeout(Duration::from_millis(200), pool.acquire()).await
+        {
+            found.push(ask(&mut connection).await);
+            held.push(connection);
+        }
+        *answers.lock().expect("not poisoned") = found;
+        held.len() == most
+    })
+    .await;
+    eventually("they are back", async || pool.num_idle() == most).await;
+    answers.into_inner().expect("not poisoned")
+}
+
+/// Ends the session of every connection of the pool on the server.
+async fn fill_and_kill_on_mariadb(pool: &MySqlPool, admin: &Bench) {
+    let id = async |connection: &mut MySqlConnection| -> u64 {
+        let id = sqlx::query_scalar("select connection_id()");
+        id.fetch_one(connection).await.expect("it lives")
+    };
+    let ids: Vec<String> = filled(pool, id).await.iter().map(u64::to_string).collect();
+    for id in &ids {
+        admin.sql(&format!("kill {id}")).await;
+    }
+    let left = format!(
+        "select count(*) from information_schema.processlist where id in ({})",
+        ids.join(", ")
+    );
+    eventually("their sessions end", async || {
+        let server = admin.db.mysql().expect("MariaDB");
+        let left: i64 = sqlx::query_scalar(AssertSqlSafe(left.as_str()))
+            .fetch_one(server)
+            .await
+            .expect("asked");
+        left == 0
+    })
+    .await;
 }
 
 /// Opens every connection of the pool, and ends their sessions on the server, by the name `dead
 /// pool`.
 pub(crate) async fn fill_and_kill(pool: &PgPool, admin: &Bench) {
-    let most = pool.options().get_max_connections();
-    eventually("the pool is full and idle", async || {
-        let mut held = Vec::new();
-        while let Ok(Ok(connection)) =
-            tokio::time::timeout(Duration::from_millis(200), pool.acquire()).await
-        {
-            held.push(connection);
-        }
-        held.len() == most as usize
-    })
-    .await;
-    eventually("they are back", async || pool.num_idle() == most as usize).await;
+    filled(pool, async |_| ()).await;
     admin
         .sql(
             "select pg_terminate_backend(pid) from pg_stat_activity \

@@ -111,6 +111,9 @@ impl<S: RequestStore> Migration<S> {
     ///
     /// A constraint of New's that only the commit checks fails the caller's commit, in every stage.
     ///
+    /// It costs two round trips beside those of its closures: savepoint and fence travel as one
+    /// before them, and what ends the write as one behind them.
+    ///
     /// # Errors
     ///
     /// See [`WriteError`]; [`WriteError::known`] tells whether the transaction goes on.

@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// The upserts of the pair `people` in the engine's words.
-fn upserts(engine: Engine) -> [String; 2] {
+pub(crate) fn upserts(engine: Engine) -> [String; 2] {
     [("people", "id"), ("people_v2", "person_id")].map(|(table, key)| {
         let insert = format!("insert into {table} ({key}, name) values ($1, $2)");
         match engine {
