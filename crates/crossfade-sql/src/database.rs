@@ -29,11 +29,11 @@ use crate::shape::Shape;
 use crate::snapshot;
 
 /// The schema of the control tables, which the search path may find in another than the current
-/// one; before they are there, the schema that they will be made in.
+/// one; before they are there, the schema that they will be made in. And the server's version.
 #[cfg(feature = "postgres")]
 const NAMESPACE: &str = "select coalesce((select n.nspname::text from pg_class c \
     join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass('crossfade_epochs')), \
-    current_schema()::text)";
+    current_schema()::text), current_setting('server_version_num')::int";
 
 /// A database engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -294,7 +294,7 @@ impl Database {
     /// # Errors
     ///
     /// Kind `Unavailable` when the database does not answer, `Invalid` for a server that is MySQL
-    /// or too old, and for a MariaDB pool whose URL names no database.
+    /// or older than MariaDB 10.6 or PostgreSQL 14, and for a MariaDB pool whose URL names no database.
     pub async fn open(pool: impl Into<AnyPool>) -> Result<Self, StoreError> {
         let AnyPool(pool) = pool.into();
         let namespace = match &pool {
@@ -309,10 +309,11 @@ impl Database {
             }
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => {
-                let schema: Option<String> = sqlx::query_scalar(NAMESPACE)
+                let (schema, version): (Option<String>, i32) = sqlx::query_as(NAMESPACE)
                     .fetch_one(pool)
                     .await
                     .doing("failed to reach PostgreSQL")?;
+                crate::postgres::accepted(version)?;
                 schema.unwrap_or_default()
             }
             #[cfg(feature = "sqlite")]

@@ -20,6 +20,8 @@ mod joined;
 mod mariadb;
 mod mechanism;
 mod operations;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod quoted;
 mod reconcile;
 mod replica;

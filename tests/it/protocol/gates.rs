@@ -6,10 +6,10 @@ use crossfade::{Options, Side, Stage};
 use crossfade_control::{
     Advance, AdvanceError, FlagChange, FlagEdit, NewRows, Patience, Stores, advance, change_flag,
 };
-use crossfade_core::Approval;
+use crossfade_core::{Approval, IllegalTransition, Refusal};
 use crossfade_reconcile::{VerifyHooks, VerifySettings, cancellation, verify};
 use crossfade_sql::Mechanism;
-use crossfade_store::ControlStore;
+use crossfade_store::{ControlStore, ReconcileStore};
 
 use super::process::Process;
 use super::scene::{Scene, delete, put};
@@ -42,8 +42,7 @@ async fn delete_only_is_not_skipped() {
     gated("delete_only_is_not_skipped", async |scene: &Scene, gate| {
         let off = scene.bench.state().await.epoch;
         if gate == Gate::Asked {
-            let refused = scene.advance(Stage::DualWrite).await;
-            assert!(matches!(refused, Err(AdvanceError::Illegal(_))), "{refused:?}");
+            assert_eq!(scene.illegal(Stage::DualWrite).await, (Stage::Off, Stage::DualWrite));
             return Outcome::Held;
         }
         let dual_write = scene.bench.append(Stage::DualWrite).await.epoch;
@@ -70,8 +69,7 @@ async fn delete_only_begins_with_an_empty_new() {
         let tx = put(tx, Side::Legacy, 1, "new").await;
         scene.commit(tx).await;
         if gate == Gate::Asked {
-            let refused = scene.advance(Stage::DeleteOnly).await;
-            assert!(matches!(refused, Err(AdvanceError::Refused { .. })), "{refused:?}");
+            assert_eq!(scene.refused(Stage::DeleteOnly).await, ["the New table is not empty"]);
             return Outcome::Held;
         }
         scene.go(Stage::DualWrite).await;
@@ -88,8 +86,20 @@ async fn live_begins_with_parity() {
         scene.put_legacy(1, "row").await;
         scene.go(Stage::DualWrite).await;
         if gate == Gate::Asked {
-            let refused = scene.advance(Stage::Live).await;
-            assert!(matches!(refused, Err(AdvanceError::Refused { .. })), "{refused:?}");
+            // Each on its own, so that each check holds the gate by itself.
+            let refused = scene.refused(Stage::Live).await;
+            assert_eq!(refused, ["nothing was backfilled in this stage"]);
+            let state = scene.bench.state().await;
+            let run = scene.bench.db.open_run(&state).await.expect("the run opens").id;
+            let refused = scene.refused(Stage::Live).await;
+            assert_eq!(refused, [format!("backfill run {run} is not done")]);
+            scene.copy().await;
+            let refused = scene.refused(Stage::Live).await;
+            assert_eq!(refused, [format!("no verification since backfill run {run}")]);
+            scene.bench.sql("delete from people_v2").await;
+            scene.verify().await;
+            let refused = scene.refused(Stage::Live).await;
+            assert_eq!(refused, ["the last verification left 1 differing keys"]);
             return Outcome::Held;
         }
         scene.go(Stage::Live).await;
@@ -106,11 +116,9 @@ async fn live_begins_without_marks() {
         scene.go(Stage::DualWrite).await;
         scene.refused_write().await;
         if gate == Gate::Asked {
-            let refused = scene.advance(Stage::Live).await;
-            let Err(AdvanceError::Refused { refusals, .. }) = refused else {
-                panic!("{refused:?}")
-            };
-            assert!(refusals.iter().any(|refusal| refusal.reason.contains("quarantine")));
+            scene.copy().await;
+            scene.verify().await;
+            assert_eq!(scene.refused(Stage::Live).await, ["1 keys are in quarantine"]);
             return Outcome::Held;
         }
         scene.go(Stage::RampDown).await;
@@ -128,8 +136,7 @@ async fn live_has_no_step_back() {
         scene.put_both(live, 1, "good").await;
         let reader = Process::start(scene, true, Options::default()).await;
         if gate == Gate::Asked {
-            let refused = scene.advance(Stage::DualWrite).await;
-            assert!(matches!(refused, Err(AdvanceError::Illegal(_))), "{refused:?}");
+            assert_eq!(scene.illegal(Stage::DualWrite).await, (Stage::Live, Stage::DualWrite));
             return Outcome::Held;
         }
         let dual_write = scene.bench.append(Stage::DualWrite).await.epoch;
@@ -166,10 +173,10 @@ async fn complete_waits_for_every_live_instance() {
             scene.advance(Stage::RampDown).await.expect("the gate is open");
             match scene.advance(Stage::Complete).await {
                 Err(AdvanceError::Refused { refusals, .. }) => {
-                    assert!(
-                        refusals.iter().all(|refusal| refusal.passes_with_time),
-                        "{refusals:?}"
-                    );
+                    let waits = |it: &Refusal| {
+                        it.passes_with_time && it.reason.contains("has acknowledged epoch")
+                    };
+                    assert!(matches!(&refusals[..], [only] if waits(only)), "{refusals:?}");
                     return Outcome::Held;
                 }
                 advanced => advanced.expect("the gate is open"),
@@ -199,6 +206,24 @@ impl Scene {
             patience: Patience { acknowledgements: Duration::ZERO, ..Patience::default() },
         };
         advance(Stores::of(&self.bench.db), &request).await.map(drop)
+    }
+
+    /// The reasons that the gate has against a stage.
+    async fn refused(&self, to: Stage) -> Vec<String> {
+        match self.advance(to).await {
+            Err(AdvanceError::Refused { refusals, .. }) => {
+                refusals.into_iter().map(|refusal| refusal.reason).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// From where to where no step leads, whatever the gate says.
+    async fn illegal(&self, to: Stage) -> (Stage, Stage) {
+        match self.advance(to).await {
+            Err(AdvanceError::Illegal(IllegalTransition { from, to, .. })) => (from, to),
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn flag_on(&self) {
