@@ -125,12 +125,14 @@ async fn puts_that_are_no_upserts_are_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partial_updates_and_forgotten_deletes_are_named() {
-    let place = Place::new(Engine::Sqlite).await;
-    let report = place.run(&Forwarding(Friends::new(&place.database, Fault::None))).await;
-    let story = only(&report, Diagnosis::ForwardsPartialUpdates);
-    assert!(story.iter().any(|step| matches!(step, Step::Act { verb: Verb::Patch(_), .. })));
-    place.test.drop().await;
-    named(ONE, Fault::NoDelete, Diagnosis::ForgetsDeletes).await;
+    for engine in Engine::ALL {
+        let place = Place::new(*engine).await;
+        let report = place.run(&Forwarding(Friends::new(&place.database, Fault::None))).await;
+        let story = only(&report, Diagnosis::ForwardsPartialUpdates);
+        assert!(story.iter().any(|step| matches!(step, Step::Act { verb: Verb::Patch(_), .. })));
+        place.test.drop().await;
+    }
+    named(Engine::ALL, Fault::NoDelete, Diagnosis::ForgetsDeletes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
