@@ -178,6 +178,7 @@ async fn what_becomes_of_comparisons_is_counted() {
         let compare = async |new: fn() -> Result<&'static str, PeopleError>, result, times| {
             let read = migration.read_compared(
                 &1i64,
+                &1i64,
                 || async { Ok("one") },
                 move || async move { new() },
             );
@@ -193,7 +194,7 @@ async fn what_becomes_of_comparisons_is_counted() {
         let legacy = || async { Ok::<_, PeopleError>(()) };
         for _ in 0..2 {
             let hanging = || std::future::pending();
-            migration.read_compared(&1i64, legacy, hanging).await.expect("read");
+            migration.read_compared(&1i64, &1i64, legacy, hanging).await.expect("read");
         }
         assert_eq!(counted("dropped"), 1.0, "the one before is still under way");
         eventually("it has taken too long", async || counted("timed_out") > 0.0).await;
@@ -221,7 +222,7 @@ async fn the_breaker_tells_its_state_and_its_openings() {
         let read = async |new: Result<(), ()>| {
             let legacy = || async { Ok(()) };
             let new = || async move { new.map_err(|()| PeopleError::Told) };
-            migration.read(&1i64, legacy, new).await.expect("read");
+            migration.read(&1i64, &1i64, legacy, new).await.expect("read");
         };
         assert_eq!((now(), kept.people("crossfade_breaker_openings_total", &[])), (0.0, 0.0));
         for _ in 0..5 {

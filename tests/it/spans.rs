@@ -125,6 +125,7 @@ async fn reads_and_comparisons_have_their_own() {
         migration
             .read_compared_in(
                 &1i64,
+                &1i64,
                 one_snapshot(Side::Legacy),
                 one_snapshot(Side::New),
                 by_equality,
@@ -151,7 +152,7 @@ async fn reads_and_comparisons_have_their_own() {
 
         let failing = || async { Err(PeopleError::Told) };
         let legacy = of(Side::Legacy, db.clone());
-        migration.read(&1i64, legacy, failing).await.expect("falls back");
+        migration.read(&1i64, &1i64, legacy, failing).await.expect("falls back");
         let fallback = format!("crossfade.read {fields} side=legacy stage=live");
         assert!(traces.around("in read of legacy").contains(&vec![fallback]));
         assert_eq!(traces.naming(SECRET), [""; 0]);
