@@ -103,7 +103,10 @@ async fn each_call_is_counted_and_each_name_is_documented() {
         flags.force("read_people_v2", true);
         read_side(&migration, 1).await.expect("read");
         let legacy = || async { Ok::<_, PeopleError>(()) };
-        migration.read(&1, &1, legacy, || async { Err(PeopleError::Told) }).await.expect("falls back");
+        migration
+            .read(&1, &1, legacy, || async { Err(PeopleError::Told) })
+            .await
+            .expect("falls back");
         let reads = |side, result| {
             kept.people("crossfade_reads_total", &[("side", side), ("result", result)])
         };

@@ -116,7 +116,7 @@ async fn reads_and_comparisons_have_their_own() {
         let of = |side, db: Database| move || read("read", side, db.clone());
         let request = tracing::info_span!("request");
         migration
-            .read_compared(&1i64, of(Side::Legacy, db.clone()), of(Side::New, db.clone()))
+            .read_compared(&1i64, &1i64, of(Side::Legacy, db.clone()), of(Side::New, db.clone()))
             .instrument(request)
             .await
             .expect("read");
