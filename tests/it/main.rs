@@ -32,6 +32,7 @@ mod metrics;
 mod once;
 mod openfeature;
 mod operators;
+mod pooler;
 mod protocol;
 mod quarantine;
 mod readme;

@@ -265,7 +265,7 @@ impl Database {
                     .doing("failed to open the SQLite file")?;
                 Pool::Sqlite(pool)
             }
-            other => return Err(unknown_engine(other)),
+            _ => return Err(unknown_engine(url)),
         };
         Self::open(AnyPool(pool)).await
     }
@@ -275,6 +275,11 @@ impl Database {
     /// begins on another connection, and a read is repeated, when the one that it got had died in
     /// the pool. Queries that go around the wrapper, on the same pool, meet such a connection
     /// themselves.
+    ///
+    /// sqlx 0.9 takes a connection back with its transaction open when a `begin` on the pool is
+    /// dropped midway, as by a timeout (upstream issue 4385), and then loses the statements of
+    /// whoever gets it next outside a transaction. Begin transactions by `Crossfade::begin` instead,
+    /// or on the connection of a [`Db`](crate::Db), which are guarded against that.
     #[cfg(feature = "postgres")]
     #[must_use]
     pub fn postgres_pool_options() -> PgPoolOptions {

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 use crossfade_store::{Failure, StoreError, StoreErrorKind};
+#[cfg(feature = "postgres")]
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::Engine;
 use crate::quoted::without_values;
@@ -17,11 +19,41 @@ pub(crate) fn failure(error: &sqlx::Error) -> Failure {
         | sqlx::Error::PoolClosed
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::WorkerCrashed => Failure::ConnectionLost,
+        #[cfg(feature = "postgres")]
+        error if ends_connection(error) => Failure::ConnectionLost,
         #[cfg(feature = "mysql")]
         error if mysql_number(error).is_some() => by_mysql(error),
         sqlx::Error::Database(database) => by_code(database.code().as_deref().unwrap_or_default()),
         _ => Failure::Refused,
     }
+}
+
+#[cfg(feature = "postgres")]
+fn by_postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()
+}
+
+/// Whether an error is the last that a connection of PostgreSQL's says. A pooler that lost the
+/// server says so in any code, also where the server has carried out what it was sent.
+#[cfg(feature = "postgres")]
+fn ends_connection(error: &sqlx::Error) -> bool {
+    by_postgres(error).is_some_and(|error| !matches!(error.severity(), PgSeverity::Error))
+}
+
+/// Whether PostgreSQL itself says that it ended the connection, which it does between statements or
+/// in the midst of one, and never behind a commit. A pooler may say so in the same code, and does
+/// not name the server's routine.
+#[cfg(feature = "postgres")]
+pub(crate) fn ended_by_server(error: &sqlx::Error) -> bool {
+    by_postgres(error).is_some_and(|error| {
+        error.code().starts_with("57P") && error.routine() == Some("ProcessInterrupts")
+    })
+}
+
+/// Whether PostgreSQL has turned the user away, or knows no such database.
+fn login_refused(error: &sqlx::Error) -> bool {
+    code(error)
+        .is_some_and(|code| code.len() == 5 && (code.starts_with("28") || code.starts_with("3D")))
 }
 
 /// MariaDB's number for a row that is there already.
@@ -45,6 +77,8 @@ fn by_mysql(error: &sqlx::Error) -> Failure {
         1205 => Failure::LockTimeout,
         // Connection killed; server shuts down; no thread for another connection.
         1927 | 1053 | 1040 => Failure::ConnectionLost,
+        // A client's errors: those of a proxy that has lost the server.
+        2000..=2999 => Failure::ConnectionLost,
         _ if code(error).is_some_and(|code| code.starts_with("08")) => Failure::ConnectionLost,
         _ => Failure::Refused,
     }
@@ -65,8 +99,8 @@ fn by_code(code: &str) -> Failure {
         "55P03" => Failure::LockTimeout,
         // The statement and what was bound to it do not fit; the connection is well.
         "08P01" => Failure::Refused,
-        // idle_in_transaction_session_timeout.
-        "25P03" => Failure::ConnectionLost,
+        // idle_in_transaction_session_timeout, statement_completion_unknown.
+        "25P03" | "40003" => Failure::ConnectionLost,
         // Connection exceptions; shutdowns and sessions that were ended.
         code if code.len() == 5 && (code.starts_with("08") || code.starts_with("57P")) => {
             Failure::ConnectionLost
@@ -197,6 +231,7 @@ pub(crate) fn store_error(doing: &str, error: sqlx::Error) -> StoreError {
                 StoreErrorKind::Unavailable,
                 Some("every connection of the pool is in use, or the database does not answer"),
             ),
+            _ if login_refused(&error) => (StoreErrorKind::Database, None),
             (Failure::ConnectionLost, _) => (
                 StoreErrorKind::Unavailable,
                 Some("check that the database runs and that the URL points at it"),
@@ -226,12 +261,53 @@ impl<T> Doing<T> for Result<T, sqlx::Error> {
     }
 }
 
-/// The error of a URL or pool that belongs to no engine this build knows.
-pub(crate) fn unknown_engine(scheme: &str) -> StoreError {
+/// The error of a URL of no engine that this build knows. What is no URL may hold a password
+/// anywhere, so nothing of it is repeated.
+pub(crate) fn unknown_engine(url: &str) -> StoreError {
     let known: Vec<&str> = Engine::ALL.iter().map(|engine| engine.as_str()).collect();
-    StoreError::new(
-        StoreErrorKind::Invalid,
-        format!("database URLs of the form `{scheme}:` are not supported"),
-    )
-    .with_hint(format!("this build knows {}", known.join(", ")))
+    let known = known.join(", ");
+    match scheme(url) {
+        Some(scheme) => StoreError::new(
+            StoreErrorKind::Invalid,
+            format!("database URLs of the form `{scheme}:` are not supported"),
+        )
+        .with_hint(format!("this build knows {known}")),
+        None => StoreError::new(StoreErrorKind::Invalid, "the database is not named by a URL")
+            .with_hint(format!("it begins with a scheme and `://`; this build knows {known}")),
+    }
+}
+
+fn scheme(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once("://")?;
+    let begins = scheme.starts_with(|c: char| c.is_ascii_lowercase());
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+.-".contains(c);
+    (begins && scheme.chars().all(fits)).then_some(scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_url_is_not_repeated() {
+        for text in [
+            "host=db user=app password=hunter2",
+            "host=db password=hunter2:x://",
+            "app:hunter2@db/app",
+            "hunter2:5432",
+            "Hunter2://db",
+            "hunter2@db://",
+            "",
+        ] {
+            let error = unknown_engine(text);
+            assert_eq!(error.kind, StoreErrorKind::Invalid);
+            let told = format!("{error} {:?}", error.hint);
+            assert!(!told.to_lowercase().contains("hunter2"), "{told}");
+            assert!(told.contains("://"), "{told}");
+        }
+        for (url, named) in [("oracle://db/app", "`oracle:`"), ("a+b-1.c://x", "`a+b-1.c:`")] {
+            let told = unknown_engine(url).to_string();
+            assert!(told.contains(named), "{told}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ use crossfade_store::{
 };
 
 use crate::control::states;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 use crate::error::code;
 #[cfg(feature = "mysql")]
 use crate::error::mysql_number;
@@ -49,6 +49,10 @@ const OUT_OF_RANGE: u16 = 1690;
 const INTERRUPTED: u16 = 1317;
 #[cfg(feature = "mysql")]
 const OUT_OF_TIME: u16 = 1969;
+
+/// What MariaDB says when an engine has failed in the midst of a commit.
+#[cfg(feature = "mysql")]
+const FAILED_TO_COMMIT: u16 = 1180;
 
 /// How many rows `crossfade_key_locks` has.
 #[cfg(feature = "mysql")]
@@ -396,7 +400,7 @@ impl FencedStore for Database {
     async fn commit(&self, tx: Tx) -> Result<(), CommitError> {
         tx.session.commit().await.map_err(|error| {
             let what = match failure(&error) {
-                Failure::Refused if ended_midway(&error) => Failure::ConnectionLost,
+                Failure::Refused if leaves_open(self.engine(), &error) => Failure::ConnectionLost,
                 what => what,
             };
             let error = store_error("failed to commit", error);
@@ -421,15 +425,26 @@ impl FencedStore for Database {
     }
 }
 
-/// Whether somebody has interrupted the text of MariaDB's commit, which goes on behind the commit
-/// itself and does not say how far it came.
-fn ended_midway(error: &sqlx::Error) -> bool {
-    #[cfg(feature = "mysql")]
-    return matches!(mysql_number(error), Some(INTERRUPTED | OUT_OF_TIME));
-    #[cfg(not(feature = "mysql"))]
-    {
-        let _ = error;
-        false
+/// Whether an error of the commit leaves open what became of it. MariaDB's goes on behind the commit
+/// itself and does not say how far it came when somebody interrupts it, or what its engine has kept
+/// when that failed. SQLite may not have got to disk what the next to open the file finds there.
+fn leaves_open(engine: Engine, error: &sqlx::Error) -> bool {
+    match engine {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => {
+            matches!(mysql_number(error), Some(INTERRUPTED | OUT_OF_TIME | FAILED_TO_COMMIT))
+        }
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            let _ = error;
+            false
+        }
+        // SQLITE_IOERR, whose kinds are in the other bytes.
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let code = code(error).and_then(|code| code.parse::<u32>().ok());
+            code.is_some_and(|code| code & 0xff == 10)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{AssertSqlSafe, Either, Error, Executor};
 
 use super::{Pooled, Session};
-use crate::error::{code, failure};
+use crate::error::{ended_by_server, failure};
 
 /// What is known of a statement that failed.
 #[derive(Debug)]
@@ -65,7 +65,8 @@ impl Session {
             return Failed::Refused(error);
         }
         // Shutdowns and sessions that were ended. A connection that died so in the pool says it too.
-        if !through && code(&error).is_some_and(|code| code.starts_with("57P")) {
+        // The row goes out before the commit, so what is said in its place is said before it.
+        if !through && ended_by_server(&error) {
             return Failed::Ended(error);
         }
         Failed::Unknown(error)

@@ -27,7 +27,7 @@ pub(super) async fn forward(
     }
 }
 
-/// The strike that loses the next reply. It is the one to the request that was recognised, since a
+/// The strike that loses or replaces the next reply. It is the one to the request that was recognised, since a
 /// client waits for the reply to one request before it sends the next.
 type Losing = Mutex<Option<Strike>>;
 
@@ -78,9 +78,12 @@ async fn replies(
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
-        if let Some(strike) = losing.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let strike = losing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(strike) = strike {
+            let reply = strike.fault.reply();
             strike.done();
-            return Ok(());
+            to.write_all(&reply).await?;
+            return to.shutdown().await;
         }
         if read == 0 {
             return Ok(());

@@ -9,6 +9,35 @@ pub enum Fault {
     LoseRequest,
     /// The server carries it out and answers; the client never hears of it.
     LoseReply,
+    /// The server carries it out and answers; the client gets an error of PostgreSQL's instead, of
+    /// severity FATAL and with this SQLSTATE, as of a pooler that has lost the server.
+    FatalReply(&'static str),
+    /// The server carries it out and answers; the client gets an error of MariaDB's instead, with
+    /// this number and the SQLSTATE HY000, as of a proxy that has lost the server.
+    ErrorReply(u16),
+}
+
+impl Fault {
+    /// What the client gets in place of the server's answer.
+    pub(crate) fn reply(self) -> Vec<u8> {
+        const SAID: &str = "server conn crashed?";
+        match self {
+            Self::LoseRequest | Self::LoseReply => Vec::new(),
+            Self::FatalReply(state) => {
+                let body = format!("SFATAL\0VFATAL\0C{state}\0M{SAID}\0\0").into_bytes();
+                // The length counts itself.
+                let length = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
+                [b"E".as_slice(), &length.to_be_bytes(), &body].concat()
+            }
+            Self::ErrorReply(number) => {
+                let body = [b"\xff".as_slice(), &number.to_le_bytes(), b"#HY000", SAID.as_bytes()];
+                let body = body.concat();
+                let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
+                // The first packet behind that of a command.
+                [&length[..3], &[1], &body].concat()
+            }
+        }
+    }
 }
 
 /// A fault that waits for its request.
