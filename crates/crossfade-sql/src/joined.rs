@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "sqlite")]
+use crossfade_store::StoreErrorKind;
 use crossfade_store::{EnterError, Entry, StoreError};
 
 use crate::error::Doing;
@@ -51,6 +53,11 @@ pub(crate) async fn join(
         Engine::Sqlite => {
             let _ = key;
             let doing = crate::fence::ENTERING;
+            // A savepoint outside a transaction would begin another one.
+            if session.has_ended() {
+                let text = "the database has ended the transaction by itself";
+                return Err(StoreError::new(StoreErrorKind::Database, text).into());
+            }
             session.run_script(&format!("savepoint {SAVEPOINT}")).await.doing(doing)?;
             database.look_sqlite(session, migration, epoch).await
         }

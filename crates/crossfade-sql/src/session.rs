@@ -3,22 +3,28 @@
 //! sqlx 0.9.0 returns a connection to the pool when its `begin` is dropped midway, with the
 //! transaction open; the next borrower's acknowledged writes then disappear with it (upstream
 //! issue 4385). A [`Session`] counts itself as open from before the first byte of `begin` until
-//! the answer to `commit` or `rollback`, and is closed instead of returned when dropped between.
+//! the answer to `commit` or `rollback`, and is closed instead of returned when dropped between. One
+//! that the application began a transaction on by itself is asked before it is returned.
 
 mod abandon;
 #[cfg(feature = "postgres")]
 mod autocommit;
+mod ending;
+#[cfg(feature = "postgres")]
+mod handed_out;
+#[cfg(feature = "sqlite")]
+mod held;
 mod pool;
 
 #[cfg(feature = "sqlite")]
 use std::sync::Arc;
 
-use crossfade_store::{Failure, StoreError};
+use crossfade_store::Failure;
 use sqlx::AssertSqlSafe;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use sqlx::Connection as _;
 #[cfg(feature = "mysql")]
-use sqlx::mysql::{MySql, MySqlArguments, MySqlConnection};
+use sqlx::mysql::{MySql, MySqlArguments};
 use sqlx::pool::PoolConnection;
 #[cfg(feature = "postgres")]
 use sqlx::postgres::{PgArguments, PgConnection, Postgres};
@@ -28,9 +34,9 @@ use sqlx_core::transaction::TransactionManager;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::database::{Database, Engine, Pool};
+use crate::error::failure;
 #[cfg(feature = "mysql")]
 use crate::error::{DUPLICATE, mysql_number};
-use crate::error::{Doing, failure};
 #[cfg(feature = "mysql")]
 use crate::mariadb;
 use crate::mechanism::Mechanism;
@@ -41,11 +47,13 @@ use crate::unbroken::MySqlConn;
 use crate::value::{Row, Value, bind, decode};
 #[cfg(feature = "postgres")]
 pub(crate) use autocommit::Failed;
+#[cfg(feature = "sqlite")]
+use held::Held;
 
 #[cfg(feature = "mysql")]
 type MySqlTransactions = <MySql as sqlx::Database>::TransactionManager;
 #[cfg(feature = "postgres")]
-type PgTransactions = <Postgres as sqlx::Database>::TransactionManager;
+pub(crate) type PgTransactions = <Postgres as sqlx::Database>::TransactionManager;
 #[cfg(feature = "sqlite")]
 type SqliteTransactions = <Sqlite as sqlx::Database>::TransactionManager;
 
@@ -91,6 +99,13 @@ pub(crate) struct Session {
     /// Whether a statement of the application's on PostgreSQL may have failed unnoticed.
     #[cfg(feature = "postgres")]
     doubt: bool,
+    /// Whether the application has had PostgreSQL's bare connection outside a transaction, or in one
+    /// that has not ended.
+    #[cfg(feature = "postgres")]
+    bare: bool,
+    /// What holds SQLite's open transaction together.
+    #[cfg(feature = "sqlite")]
+    held: Option<Held>,
     /// Whether a statement on MariaDB may have been left midway.
     #[cfg(feature = "mysql")]
     midway: bool,
@@ -236,7 +251,18 @@ impl Database {
 }
 
 impl Session {
+    /// One of the pool's connections, without a transaction that somebody has lost sight of.
     pub(crate) async fn acquire(pool: &Pool) -> Result<Self, sqlx::Error> {
+        loop {
+            let mut session = Self::acquire_any(pool).await?;
+            if session.depth() == 0 {
+                return Ok(session);
+            }
+            session.open = true;
+        }
+    }
+
+    async fn acquire_any(pool: &Pool) -> Result<Self, sqlx::Error> {
         let pooled = match pool {
             #[cfg(feature = "mysql")]
             Pool::Mysql(pool) => Pooled::Mysql(pool.acquire().await?),
@@ -251,6 +277,10 @@ impl Session {
             guarded: true,
             #[cfg(feature = "postgres")]
             doubt: false,
+            #[cfg(feature = "postgres")]
+            bare: false,
+            #[cfg(feature = "sqlite")]
+            held: None,
             #[cfg(feature = "mysql")]
             midway: false,
             bounded: false,
@@ -269,8 +299,32 @@ impl Session {
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => PgTransactions::begin(connection, Some(sql)).await,
             #[cfg(feature = "sqlite")]
-            Raw::Sqlite(connection) => SqliteTransactions::begin(connection, Some(sql)).await,
+            Raw::Sqlite(connection) => {
+                self.held = Some(Held::begin(connection, sql).await?);
+                Ok(())
+            }
         }
+    }
+
+    /// How many transactions sqlx counts on the connection, one within the other.
+    fn depth(&self) -> usize {
+        match &self.pooled {
+            #[cfg(feature = "mysql")]
+            Some(Pooled::Mysql(connection)) => MySqlTransactions::get_transaction_depth(connection),
+            #[cfg(feature = "postgres")]
+            Some(Pooled::Postgres(connection)) => PgTransactions::get_transaction_depth(connection),
+            #[cfg(feature = "sqlite")]
+            Some(Pooled::Sqlite(connection)) => {
+                SqliteTransactions::get_transaction_depth(connection)
+            }
+            None => 0,
+        }
+    }
+
+    /// Whether SQLite has ended the transaction by itself.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.held.as_ref().is_some_and(Held::has_ended)
     }
 
     async fn ping(&mut self) -> Result<(), sqlx::Error> {
@@ -334,7 +388,10 @@ impl Session {
     #[cfg(feature = "postgres")]
     pub(crate) fn tracked(&mut self) -> Option<PgConn<'_>> {
         match self.pooled.as_mut() {
-            Some(Pooled::Postgres(connection)) => Some(PgConn::new(connection, &mut self.doubt)),
+            Some(Pooled::Postgres(connection)) => {
+                let begun = self.open;
+                Some(PgConn::new(connection, begun, &mut self.doubt, &mut self.bare))
+            }
             _ => None,
         }
     }
@@ -468,70 +525,4 @@ impl Session {
         }
         Ok(())
     }
-
-    /// Commits. After an error the connection is closed, which rolls back.
-    ///
-    /// In doubt, a `select` goes in front of the COMMIT, which fails in an aborted transaction.
-    /// `and chain` then leaves a new, empty transaction, because sqlx still counts one and lets go
-    /// of it with a rollback only; that travels with the ping by which the pool takes the
-    /// connection back. It does so on MariaDB too, where every commit looks whether the transaction
-    /// is still the one that was begun.
-    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        #[cfg(feature = "postgres")]
-        let doubt = self.doubt;
-        let committed = match self.raw() {
-            #[cfg(feature = "mysql")]
-            Raw::Mysql(connection) => end(connection.within_transaction(), mariadb::commit()).await,
-            #[cfg(feature = "postgres")]
-            Raw::Postgres(connection) if !doubt => PgTransactions::commit(connection).await,
-            #[cfg(feature = "postgres")]
-            Raw::Postgres(connection) => {
-                let sql = "select; commit and chain";
-                let committed = sqlx::raw_sql(sql).execute(&mut *connection).await.map(drop);
-                if committed.is_ok() {
-                    PgTransactions::start_rollback(connection);
-                }
-                committed
-            }
-            #[cfg(feature = "sqlite")]
-            Raw::Sqlite(connection) => SqliteTransactions::commit(connection).await,
-        };
-        if committed.is_ok() {
-            self.open = false;
-        }
-        committed
-    }
-
-    /// Rolls back; a failure closes the connection, which rolls back as well.
-    pub(crate) async fn rollback(mut self) {
-        let rolled_back = match self.raw() {
-            #[cfg(feature = "mysql")]
-            Raw::Mysql(connection) => {
-                end(connection.within_transaction(), mariadb::rollback()).await
-            }
-            #[cfg(feature = "postgres")]
-            Raw::Postgres(connection) => PgTransactions::rollback(connection).await,
-            #[cfg(feature = "sqlite")]
-            Raw::Sqlite(connection) => SqliteTransactions::rollback(connection).await,
-        };
-        if rolled_back.is_ok() {
-            self.open = false;
-        }
-    }
-
-    /// [`commit`](Self::commit) with the error of a port.
-    pub(crate) async fn commit_or(self, doing: &str) -> Result<(), StoreError> {
-        self.commit().await.doing(doing)
-    }
-}
-
-/// Ends a transaction of MariaDB by a text of several statements, and lets sqlx count it out.
-#[cfg(feature = "mysql")]
-async fn end(connection: &mut MySqlConnection, sql: String) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await?;
-    while MySqlTransactions::get_transaction_depth(connection) > 1 {
-        MySqlTransactions::start_rollback(connection);
-    }
-    MySqlTransactions::start_rollback(connection);
-    Ok(())
 }

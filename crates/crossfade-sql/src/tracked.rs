@@ -9,25 +9,52 @@
 use std::ops::{Deref, DerefMut};
 use std::task::Poll;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{BoxStream, poll_fn};
+use futures_util::future::{BoxFuture, ready};
+use futures_util::stream::{self, BoxStream, poll_fn};
 use futures_util::{StreamExt, TryFutureExt};
 use sqlx::postgres::{PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
 use sqlx::{Either, Error, Execute, Executor, SqlStr};
+use sqlx_core::transaction::TransactionManager;
+
+use crate::session::PgTransactions;
 
 /// A PostgreSQL connection for the application's statements: an sqlx executor. It dereferences to
-/// `PgConnection` for whatever asks for one, such as a savepoint or COPY.
+/// `PgConnection` for whatever asks for one, such as a savepoint or COPY; a connection that was used
+/// so outside a transaction is asked, once it is given back, whether one is open on it, and closed
+/// if so.
 #[derive(Debug)]
 pub struct PgConn<'a> {
     connection: &'a mut PgConnection,
+    /// Whether it has been in a transaction that is over, so that a statement would commit alone.
+    lost: bool,
     doubt: &'a mut bool,
+    bare: &'a mut bool,
 }
 
 impl<'a> PgConn<'a> {
-    pub(crate) fn new(connection: &'a mut PgConnection, doubt: &'a mut bool) -> Self {
-        Self { connection, doubt }
+    pub(crate) fn new(
+        connection: &'a mut PgConnection,
+        begun: bool,
+        doubt: &'a mut bool,
+        bare: &'a mut bool,
+    ) -> Self {
+        // Where the `begin` of a savepoint is dropped midway, sqlx rolls all of it back.
+        let lost = begun && PgTransactions::get_transaction_depth(connection) == 0;
+        Self { connection, lost, doubt, bare }
+    }
+
+    fn not_lost(&self) -> Result<(), Error> {
+        match self.lost {
+            true => Err(Error::Configuration(Box::new(Lost))),
+            false => Ok(()),
+        }
     }
 }
+
+/// Why a statement is not sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the transaction was rolled back when the `begin` of a savepoint in it was dropped midway")]
+struct Lost;
 
 impl Deref for PgConn<'_> {
     type Target = PgConnection;
@@ -41,6 +68,7 @@ impl DerefMut for PgConn<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
         // What happens on the bare connection is out of sight.
         *self.doubt = true;
+        *self.bare = true;
         self.connection
     }
 }
@@ -74,6 +102,9 @@ impl<'c> Executor<'c> for PgConn<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
+        if let Err(lost) = self.not_lost() {
+            return stream::once(ready(Err(lost))).boxed();
+        }
         let mut watch = Watch::begin(self.doubt);
         let mut failed = false;
         let mut rows = self.connection.fetch_many(query);
@@ -94,6 +125,9 @@ impl<'c> Executor<'c> for PgConn<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
+        if let Err(lost) = self.not_lost() {
+            return Box::pin(ready(Err(lost)));
+        }
         let mut watch = Watch::begin(self.doubt);
         let row = self.connection.fetch_optional(query);
         Box::pin(row.inspect_ok(move |_| watch.ended_well()))
@@ -107,6 +141,9 @@ impl<'c> Executor<'c> for PgConn<'c> {
     where
         'c: 'e,
     {
+        if let Err(lost) = self.not_lost() {
+            return Box::pin(ready(Err(lost)));
+        }
         let mut watch = Watch::begin(self.doubt);
         let prepared = self.connection.prepare_with(sql, parameters);
         Box::pin(prepared.inspect_ok(move |_| watch.ended_well()))

@@ -66,7 +66,9 @@ impl Tx {
         self.session.tracked().ok_or(WrongEngine { wanted: "postgres", actual })
     }
 
-    /// The SQLite connection of this transaction.
+    /// The SQLite connection of this transaction. Its commit and rollback hooks are Crossfade's while
+    /// the transaction is open: where SQLite ends that by itself, as `raise(rollback)` does, every
+    /// later statement that would commit fails (code 531), and so does the write.
     ///
     /// # Errors
     ///

@@ -8,6 +8,10 @@ use super::MySqlTransactions;
 use super::PgTransactions;
 #[cfg(feature = "sqlite")]
 use super::SqliteTransactions;
+#[cfg(feature = "postgres")]
+use super::handed_out;
+#[cfg(feature = "sqlite")]
+use super::held;
 use super::{Pooled, Session};
 
 impl Drop for Session {
@@ -15,6 +19,13 @@ impl Drop for Session {
         #[cfg(feature = "mysql")]
         if self.midway {
             self.open = true;
+        }
+        #[cfg(feature = "postgres")]
+        if self.bare && self.guarded && !self.open {
+            if let Some(Pooled::Postgres(connection)) = self.pooled.take() {
+                handed_out::give_back(connection);
+            }
+            return;
         }
         if !self.open {
             return;
@@ -29,14 +40,9 @@ impl Drop for Session {
             Some(Pooled::Mysql(connection)) => drop(connection.detach()),
             #[cfg(feature = "postgres")]
             Some(Pooled::Postgres(connection)) => drop(connection.detach()),
-            // The worker thread handles commands in order, so this follows whatever still runs;
-            // it undoes a `begin` by itself whose answer nobody waits for.
             #[cfg(feature = "sqlite")]
-            Some(Pooled::Sqlite(mut connection)) => {
-                while SqliteTransactions::get_transaction_depth(&connection) > 1 {
-                    SqliteTransactions::start_rollback(&mut connection);
-                }
-                SqliteTransactions::start_rollback(&mut connection);
+            Some(Pooled::Sqlite(connection)) => {
+                held::abandon(connection, self.held.take(), self.place.take());
             }
             None => {}
         }
@@ -53,7 +59,12 @@ impl Session {
             #[cfg(feature = "postgres")]
             Some(Pooled::Postgres(connection)) => PgTransactions::start_rollback(connection),
             #[cfg(feature = "sqlite")]
-            Some(Pooled::Sqlite(connection)) => SqliteTransactions::start_rollback(connection),
+            Some(Pooled::Sqlite(connection)) => {
+                SqliteTransactions::start_rollback(connection);
+                if let Some(held) = self.held.take() {
+                    held.release();
+                }
+            }
             None => {}
         }
     }
