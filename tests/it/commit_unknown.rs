@@ -132,8 +132,10 @@ async fn without_an_operation_the_outcome_stays_unknown() {
             assert!(matches!(error, WriteError::CommitUnknown(_)), "{spelling:?}: {error:?}");
             assert_eq!(error.known(), Known::BothOrNeither);
             far.expect_closed(before).await;
-            let held = (fault == Fault::LoseReply).then_some("lost?");
-            far.bench.expect(id, held, held).await;
+            match fault {
+                Fault::LoseReply => far.bench.expect_through(id, "lost?").await,
+                _ => far.bench.expect(id, None, None).await,
+            }
             put(&migration, id, "well").await.expect("the next one is well");
             far.bench.expect(id, Some("well"), Some("well")).await;
         }
@@ -168,8 +170,10 @@ async fn a_callers_transaction_says_the_same() {
             let error = committed.expect_err("nobody knows");
             assert!(matches!(error, TransactionError::CommitUnknown(_)), "{error:?}");
             far.expect_closed(before).await;
-            let held = (fault == Fault::LoseReply).then_some("lost?");
-            far.bench.expect(id, held, held).await;
+            match fault {
+                Fault::LoseReply => far.bench.expect_through(id, "lost?").await,
+                _ => far.bench.expect(id, None, None).await,
+            }
         }
         drop(far.app);
         far.test.drop().await;

@@ -45,16 +45,6 @@ async fn behind(engine: Engine, stage: Stage) -> (TestDatabase, Bench, Proxy, Cr
     (test, bench, proxy, app)
 }
 
-/// Both sides hold the row, once the server is through: the first part of its answer may come while
-/// MariaDB is still committing.
-async fn kept(bench: &Bench, id: i64, name: &str) {
-    eventually("the commit is through", async || {
-        bench.legacy().get(id).await.expect("Legacy").is_some()
-    })
-    .await;
-    bench.expect(id, Some(name), Some(name)).await;
-}
-
 async fn at_the_commit(engine: Engine, commit: &str) {
     let fault = lost(engine);
     for stage in [Stage::DualWrite, Stage::Live] {
@@ -66,7 +56,7 @@ async fn at_the_commit(engine: Engine, commit: &str) {
         assert!(armed.has_struck(), "{stage}");
         assert!(matches!(error, WriteError::CommitUnknown(_)), "{stage}: {error:?}");
         assert_eq!(error.known(), Known::BothOrNeither);
-        kept(&bench, 1, "paid").await;
+        bench.expect_through(1, "paid").await;
 
         let (ran, operation) = (AtomicU32::new(0), OperationId::random());
         let armed = proxy.arm(commit, fault);
@@ -91,7 +81,7 @@ async fn at_the_commit(engine: Engine, commit: &str) {
         let error = transaction.commit().await.expect_err("nobody knows");
         assert!(armed.has_struck());
         assert!(matches!(error, TransactionError::CommitUnknown(_)), "{stage}: {error:?}");
-        kept(&bench, 3, "paid").await;
+        bench.expect_through(3, "paid").await;
         assert!(bench.state().await.quarantined.is_empty(), "{stage}");
         drop((migration, app));
         test.drop().await;

@@ -162,6 +162,16 @@ impl Bench {
             assert_eq!(found, (legacy, new), "(legacy, new) of key {id}, asked at {place}");
         }
     }
+
+    /// Asserts that both sides hold a row whose commit nobody heard the end of: the first part of
+    /// the answer may come while MariaDB is still committing.
+    pub(crate) async fn expect_through(&self, id: i64, name: &str) {
+        eventually("the commit is through", async || {
+            self.legacy().get(id).await.expect("Legacy").as_deref() == Some(name)
+        })
+        .await;
+        self.expect(id, Some(name), Some(name)).await;
+    }
 }
 
 /// A wrapped put, as an application writes it.
