@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// No wait is longer, so that the end of one is always a moment that can be named.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Exponential backoff with full jitter, bounded in tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
@@ -25,7 +28,7 @@ impl Backoff {
             return None;
         }
         let doubled = self.base.saturating_mul(1 << try_number.saturating_sub(1).min(20));
-        Some(doubled.min(self.cap).mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0)))
+        Some(doubled.min(self.cap).min(LONGEST).mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0)))
     }
 }
 
@@ -42,5 +45,6 @@ mod tests {
         assert_eq!(longest[..5], expected);
         assert_eq!(longest[5], None);
         assert_eq!(backoff.wait(1, 0.0), Some(ms(5)));
+        assert_eq!(Backoff::new(Duration::MAX, Duration::MAX, 9).wait(3, 1.0), Some(LONGEST));
     }
 }

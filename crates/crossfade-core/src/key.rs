@@ -23,6 +23,10 @@ impl Key {
         &self.0
     }
 
+    pub(crate) fn replace_part(&mut self, index: usize, text: String) {
+        self.0[index] = text;
+    }
+
     /// One line of text that tells any two keys apart: the part itself for a single column, a
     /// JSON array of strings for several.
     #[must_use]
@@ -117,6 +121,12 @@ impl fmt::Display for Key {
 /// Anything that names a row: integers, text, uuids rendered as text, and tuples of them.
 ///
 /// Implement it for an id type of your own by returning the text of each key column.
+///
+/// Any text of an integer or a uuid will do: `07` and `7` name the same row, as do a uuid in upper
+/// and in lower case, and so do texts that differ in blanks at their end where the column does not
+/// tell them apart. Crossfade makes one spelling of them, by the types that the key columns have,
+/// before it locks, marks or pins the key. A text that is none of the column's, such as `seven` for
+/// an integer, is refused by writes. The read flag is asked about the user's text as it was given.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` names no row",
     label = "neither a key nor a user",

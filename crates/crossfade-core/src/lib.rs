@@ -11,6 +11,7 @@ mod comparison;
 mod definition;
 mod gate;
 mod key;
+mod key_text;
 mod lock_id;
 mod name;
 mod plan;
@@ -31,12 +32,16 @@ pub use comparison::{Comparison, FieldDifference, by_equality};
 pub use definition::{BackfillOptions, Definition, GateOptions, MAPPED_ALIAS, SideTable};
 pub use gate::{Approval, Facts, FlagFacts, InstanceFacts, Parity, Refusal, RunFacts, refusals};
 pub use key::{Key, ToKey};
+pub use key_text::{KeyText, KeyTextError, canonical_key};
 pub use lock_id::{epoch_lock_id, key_lock_id, script_lock_id};
 pub use name::{FlagKey, Identifier, MigrationName, NameError, TableName};
 pub use plan::{
     AtOnce, NewWrite, ReadFacts, ReadPlan, WritePlan, answer_counts, read_plan, write_plan,
 };
-pub use replica::{LogPosition, PrimaryLog, ReplicaFacts, ReplicaRefusal, replica_refusal};
+pub use replica::{
+    Continuity, LogPosition, PrimaryLog, PrimaryMoment, ReplicaFacts, ReplicaRefusal,
+    replica_refusal,
+};
 pub use run::{
     BatchFacts, BatchPermit, Opening, OpeningFacts, after_segments, batch_permit, opening,
 };

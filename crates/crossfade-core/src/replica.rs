@@ -34,48 +34,102 @@ impl LogPosition {
     }
 }
 
+/// What the primary told at some moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrimaryMoment {
+    /// When it was asked, or a little earlier.
+    pub asked_ms: i64,
+    /// Which log it writes: another text whenever another server was promoted.
+    pub log: String,
+    /// Everything that was committed before it was asked is at or behind this position.
+    pub position: LogPosition,
+    /// When the lease of the instance that asks ends, by the primary's own clock.
+    pub lease_ms: Option<i64>,
+}
+
+/// Whether what was noted of a log still counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continuity {
+    /// It is the log that was noted before.
+    Same,
+    /// It is another one, or the first. No replica covers it until the lease was renewed in it.
+    Another,
+}
+
 /// Where the primary's log stood at moments of the past.
+///
+/// Positions of two logs cannot be compared: after a failover, a replica that still holds the log
+/// of the primary before may have a greater position without what was committed since. So a replica
+/// has to show a lease that was written into this very log. The lease that is found when a log is
+/// first seen may have been copied from the one before it, and proves nothing.
 #[derive(Clone, Debug, Default)]
-pub struct PrimaryLog(VecDeque<(i64, LogPosition)>);
+pub struct PrimaryLog {
+    log: Option<String>,
+    /// The lease when the log was first seen.
+    first_lease_ms: Option<i64>,
+    /// The latest leases since.
+    leases: VecDeque<i64>,
+    positions: VecDeque<(i64, LogPosition)>,
+}
 
 impl PrimaryLog {
-    /// Notes the position that the primary told when asked at `asked_ms` or a little later.
-    ///
-    /// A log that goes back is another log, as after a restored backup; what was noted before it
-    /// says nothing any more.
-    pub fn note(&mut self, asked_ms: i64, position: LogPosition) {
-        match self.0.back_mut() {
+    /// Notes what the primary told. A log that goes back is another log too, as after a restored
+    /// backup; what was noted before it says nothing any more.
+    pub fn note(&mut self, moment: PrimaryMoment) -> Continuity {
+        let PrimaryMoment { asked_ms, log, position, lease_ms } = moment;
+        let last = self.positions.back();
+        let goes_back = last.is_some_and(|(_, last)| !position.has_reached(last));
+        if goes_back || self.log.as_ref() != Some(&log) {
+            *self = Self {
+                log: Some(log),
+                first_lease_ms: lease_ms,
+                leases: VecDeque::new(),
+                positions: VecDeque::from([(asked_ms, position)]),
+            };
+            return Continuity::Another;
+        }
+        match self.positions.back_mut() {
             // Nothing was committed meanwhile, so what was true then is true now.
             Some((moment, last)) if *last == position => *moment = asked_ms,
-            Some((_, last)) if !position.has_reached(last) => {
-                self.0.clear();
-                self.0.push_back((asked_ms, position));
-            }
-            _ => self.0.push_back((asked_ms, position)),
+            _ => self.positions.push_back((asked_ms, position)),
         }
-        if self.0.len() > REMEMBERED {
+        if self.positions.len() > REMEMBERED {
             self.thin_out(asked_ms);
         }
+        if let Some(lease_ms) = lease_ms
+            && lease_ms != self.first_lease_ms.unwrap_or(i64::MIN)
+            && self.leases.back() != Some(&lease_ms)
+        {
+            self.leases.push_back(lease_ms);
+            if self.leases.len() > REMEMBERED {
+                self.leases.pop_front();
+            }
+        }
+        Continuity::Same
     }
 
     /// Forgets the one whose neighbours lie closest together for its age, so that what is remembered
     /// reaches far back and a lag is told with a small error for its size.
     fn thin_out(&mut self, now_ms: i64) {
-        let moment = |place: usize| i128::from(self.0[place].0);
+        let moment = |place: usize| i128::from(self.positions[place].0);
         let gap = |place: usize| moment(place + 1) - moment(place - 1);
         let age = |place: usize| i128::from(now_ms) - moment(place) + 1;
-        let inner = 1..self.0.len() - 1;
+        let inner = 1..self.positions.len() - 1;
         let closest = inner.min_by(|a, b| (gap(*a) * age(*b)).cmp(&(gap(*b) * age(*a))));
         if let Some(closest) = closest {
-            self.0.remove(closest);
+            self.positions.remove(closest);
         }
     }
 
     /// The latest moment before which every commit is at or behind `replayed`; `None` when it lies
-    /// before the first that was noted.
+    /// before the first that was noted, or where the lease that the replica shows was not written
+    /// into this log.
     #[must_use]
-    pub fn covered_ms(&self, replayed: &LogPosition) -> Option<i64> {
-        let mut newest_first = self.0.iter().rev();
+    pub fn covered_ms(&self, replayed: &LogPosition, lease_ms: Option<i64>) -> Option<i64> {
+        if !self.leases.contains(&lease_ms?) {
+            return None;
+        }
+        let mut newest_first = self.positions.iter().rev();
         newest_first.find(|(_, position)| replayed.has_reached(position)).map(|(moment, _)| *moment)
     }
 }
@@ -193,13 +247,56 @@ mod tests {
         assert!(!LogPosition::single(9).has_reached(&position));
     }
 
+    fn moment(asked_ms: i64, log: &str, position: u64, lease_ms: i64) -> PrimaryMoment {
+        let position = LogPosition::single(position);
+        PrimaryMoment { asked_ms, log: log.to_owned(), position, lease_ms: Some(lease_ms) }
+    }
+
     #[track_caller]
     fn check_covered(noted: &[(i64, u64)], replayed: u64, expect: Option<i64>) {
         let mut log = PrimaryLog::default();
-        for (moment, position) in noted {
-            log.note(*moment, LogPosition::single(*position));
+        for (asked_ms, position) in noted {
+            log.note(moment(*asked_ms, "P", *position, 1));
         }
-        assert_eq!(log.covered_ms(&LogPosition::single(replayed)), expect, "{noted:?}");
+        if let Some((asked_ms, position)) = noted.last() {
+            log.note(moment(*asked_ms, "P", *position, 2));
+        }
+        let position = LogPosition::single(replayed);
+        assert_eq!(log.covered_ms(&position, Some(2)), expect, "{noted:?}");
+    }
+
+    /// One replica has replayed 1000 when another, at 900, is promoted; a write follows at 950.
+    #[test]
+    fn a_replica_of_the_primary_before_covers_nothing() {
+        let mut log = PrimaryLog::default();
+        let at = LogPosition::single;
+        assert_eq!(log.note(moment(10, "P", 800, 5_000)), Continuity::Another);
+        assert_eq!(log.covered_ms(&at(1000), Some(5_000)), None, "may be older than this log");
+        assert_eq!(log.note(moment(20, "P", 850, 6_000)), Continuity::Same);
+        assert_eq!(log.covered_ms(&at(1000), Some(6_000)), Some(20));
+        assert_eq!(log.covered_ms(&at(840), Some(6_000)), Some(10));
+
+        assert_eq!(log.note(moment(30, "R", 950, 6_000)), Continuity::Another);
+        assert_eq!(log.note(moment(40, "R", 960, 6_000)), Continuity::Same);
+        assert_eq!(log.covered_ms(&at(1000), Some(6_000)), None, "the lease that both have");
+        // Renewed on the old primary just before it was lost, and on the new one since.
+        assert_eq!(log.note(moment(50, "R", 970, 7_001)), Continuity::Same);
+        assert_eq!(log.covered_ms(&at(1000), Some(7_000)), None, "a lease that only one has");
+        assert_eq!(log.covered_ms(&at(1000), None), None);
+        assert_eq!(log.covered_ms(&at(960), Some(7_001)), Some(40), "it follows the new one");
+        log.note(moment(60, "R", 980, 8_000));
+        assert_eq!(log.covered_ms(&at(980), Some(7_001)), Some(60), "a lease that came before");
+    }
+
+    #[test]
+    fn a_log_that_goes_back_has_to_be_followed_anew() {
+        let mut log = PrimaryLog::default();
+        log.note(moment(10, "P", 900, 5_000));
+        log.note(moment(20, "P", 900, 6_000));
+        assert_eq!(log.note(moment(30, "P", 50, 6_000)), Continuity::Another);
+        assert_eq!(log.covered_ms(&LogPosition::single(900), Some(6_000)), None);
+        log.note(moment(40, "P", 60, 7_000));
+        assert_eq!(log.covered_ms(&LogPosition::single(50), Some(7_000)), Some(30));
     }
 
     #[test]
@@ -229,10 +326,10 @@ mod tests {
     fn few_positions_are_remembered_and_none_says_too_much() {
         let mut log = PrimaryLog::default();
         for n in 1..=2_000u64 {
-            log.note(n.cast_signed(), LogPosition::single(n));
-            assert!(log.0.len() <= REMEMBERED);
+            log.note(moment(n.cast_signed(), "P", n, n.cast_signed()));
+            assert!(log.positions.len() <= REMEMBERED && log.leases.len() <= REMEMBERED);
         }
-        let covered = |n| log.covered_ms(&LogPosition::single(n));
+        let covered = |n| log.covered_ms(&LogPosition::single(n), Some(2_000));
         assert_eq!(covered(0), None);
         for n in 1..=2_000u64 {
             let moment = covered(n).unwrap().cast_unsigned();

@@ -180,7 +180,7 @@ impl<'q, S: RequestStore + DeclaredStore> Bound<'q, S> {
         let store = &self.migration.core.store;
         store.check_bound(&self.values)?;
         let work = Declared { store, values: &self.values };
-        self.migration.carry_out_in(transaction, &key.to_key(), &work).await
+        self.migration.carry_out_in(transaction, key.to_key(), &work).await
     }
 }
 

@@ -197,6 +197,12 @@ impl<S: RequestStore> Core<S> {
         for state in self.store.migrations().await? {
             changed |= self.take_in(state);
         }
+        for shared in self.all().values() {
+            // The first lease and the first write ask again, and tell what is wrong.
+            if let Err(error) = self.look_up_spelling(shared).await {
+                tracing::debug!(%error, "could not look the types of a key up");
+            }
+        }
         Ok(changed)
     }
 
@@ -286,6 +292,7 @@ impl<S: RequestStore> Core<S> {
         } else {
             shared.snapshot().epoch
         };
+        self.look_up_spelling(shared).await?;
         let beat = Heartbeat {
             instance: &self.id,
             version: &self.options.version,
@@ -309,15 +316,22 @@ impl<S: RequestStore> Core<S> {
         Ok(())
     }
 
-    /// Renews every lease in use.
+    /// Renews every lease in use, in the order of the migrations' names. One that fails holds up no
+    /// other; the last error is returned.
     pub(crate) async fn renew_all(&self) -> Result<(), StoreError> {
-        for shared in self.all().values() {
+        let mut all: Vec<_> = self.all().into_iter().collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut renewed = Ok(());
+        for (migration, shared) in all {
             let _ordered = self.renewing.lock().await;
-            if shared.in_use.load(Ordering::Acquire) {
-                self.renew_one(shared).await?;
+            if shared.in_use.load(Ordering::Acquire)
+                && let Err(error) = self.renew_one(&shared).await
+            {
+                tracing::debug!(%migration, %error, "could not renew a lease");
+                renewed = Err(error);
             }
         }
-        Ok(())
+        renewed
     }
 
     /// Whether an acknowledgement waits to be stored, or to be possible at all.

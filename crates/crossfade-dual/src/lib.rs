@@ -29,6 +29,7 @@ mod seldom;
 mod shadow;
 mod shared;
 mod spans;
+mod spelling;
 mod tally;
 mod transaction;
 mod work;

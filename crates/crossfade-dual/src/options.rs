@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossfade_core::{Backoff, BreakerOptions};
 use crossfade_store::ReadFlagSwitch;
+use tokio::sync::Semaphore;
 
 use crate::ReplicaReads;
 
@@ -109,10 +110,11 @@ impl Options {
         Self { shadow_sample: share.clamp(0.0, 1.0), ..self }
     }
 
-    /// How many shadow comparisons may run at once; one more is dropped. Default: 64.
+    /// How many shadow comparisons may run at once; one more is dropped. Default: 64;
+    /// at most some quintillions, as many as a semaphore counts.
     #[must_use]
     pub fn shadow_in_flight(self, count: usize) -> Self {
-        Self { shadow_in_flight: count, ..self }
+        Self { shadow_in_flight: count.min(Semaphore::MAX_PERMITS), ..self }
     }
 
     /// Lets reads use the replicas that the database was given. Default: they do not, until
@@ -169,5 +171,39 @@ impl Options {
     #[must_use]
     pub fn auto_rollback(self, switch: Arc<dyn ReadFlagSwitch>) -> Self {
         Self { auto_rollback: Some(switch), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::shadow::Shadows;
+
+    /// Whoever means "without bound" says so.
+    #[tokio::test]
+    async fn the_greatest_values_are_no_harm() {
+        let longest = Duration::MAX;
+        let reads = ReplicaReads::default()
+            .limit(longest)
+            .measured_every(longest)
+            .pin_margin(longest)
+            .patience(longest);
+        let options = Options::default()
+            .lease(longest)
+            .tries(Backoff::new(longest, longest, u32::MAX))
+            .new_lock_timeout(longest)
+            .operation_retention(longest)
+            .shadow_in_flight(usize::MAX)
+            .shadow_timeout(longest)
+            .mismatches_kept(usize::MAX)
+            .replica_reads(reads);
+        let shadows = Shadows::new(&options, &"m".parse().unwrap());
+        assert_eq!(shadows.stats(), Default::default());
+        let wait = options.tries.wait(1, 1.0).unwrap();
+        for duration in [wait, options.replica_reads.measured_every] {
+            assert!(Instant::now().checked_add(duration).is_some(), "{duration:?}");
+        }
     }
 }

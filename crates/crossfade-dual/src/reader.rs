@@ -127,6 +127,9 @@ impl<S: RequestStore> Migration<S> {
             // An instance without a lease would only find out after the read; ask at once.
             if lease.is_some() || tries >= LEASE_TRIES {
                 let snapshot = self.shared.snapshot();
+                // A lease is only taken once the spelling is known.
+                let spelled = self.shared.spelling.of_read(subject.key);
+                let subject = Subject { key: &spelled, ..subject };
                 let plan = self.plan(&snapshot, subject, comparing == Comparing::Sampled).await;
                 let routed = self.past_breaker(&snapshot, plan, comparing);
                 let answer = self.answer_routed(&snapshot, &routed, subject.key, legacy, new).await;

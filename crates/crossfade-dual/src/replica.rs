@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use crossfade_core::PrimaryLog;
-use crossfade_store::{Replica, StoreError, StoreErrorKind};
+use crossfade_core::{Continuity, PrimaryLog, PrimaryMoment};
+use crossfade_store::{PrimaryStanding, Replica, StoreError, StoreErrorKind};
 use metrics::{Gauge, Unit, gauge};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -128,14 +128,19 @@ async fn measured<S: RequestStore>(
 ) -> Result<Option<i64>, StoreError> {
     // Before the question, since what is committed after the answer may not be in it.
     let asked_ms = clock::now_ms();
-    let primary = core.store.primary_standing().await?;
-    log.note(asked_ms, primary.position);
+    let primary = core.store.primary_standing(&core.id).await?;
+    let PrimaryStanding { position, now_ms, log: of, lease_ms } = primary;
+    let moment = PrimaryMoment { asked_ms, log: of, position, lease_ms };
+    if log.note(moment) == Continuity::Another {
+        // The replicas show by it which log they follow.
+        core.renew.notify_one();
+    }
     let standing = follower.replica.standing(&core.id).await?;
-    if standing.lease_ms.is_none_or(|lease_ms| lease_ms < primary.now_ms) {
+    if standing.lease_ms.is_none_or(|lease_ms| lease_ms < now_ms) {
         return Err(StoreError::new(
             StoreErrorKind::Invalid,
             "it shows no lease of this instance, as if it followed another database",
         ));
     }
-    Ok(log.covered_ms(&standing.position))
+    Ok(log.covered_ms(&standing.position, standing.lease_ms))
 }

@@ -31,10 +31,13 @@ impl ReplicaReads {
     }
 
     /// How often each replica is measured: one short query on the primary and one on the replica.
-    /// Default: 375 ms; at least 10 ms.
+    /// Default: 375 ms; at least 10 ms and at most an hour.
     #[must_use]
     pub fn measured_every(self, interval: Duration) -> Self {
-        Self { measured_every: interval.max(Duration::from_millis(10)), ..self }
+        Self {
+            measured_every: interval.clamp(Duration::from_millis(10), Duration::from_secs(60 * 60)),
+            ..self
+        }
     }
 
     /// How much later than the end of a write its commit is taken to be, for one whose future is

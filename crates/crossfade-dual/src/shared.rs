@@ -12,6 +12,7 @@ use crate::meter::Meter;
 use crate::routes::Routes;
 use crate::seldom::Seldom;
 use crate::shadow::Shadows;
+use crate::spelling::{Spelling, same_keys};
 
 /// One moment's state. Each operation holds one from its beginning to its end.
 pub(crate) type Snapshot = Arc<MigrationState>;
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) meter: Meter,
     pub(crate) breaker: Arc<Guard>,
     pub(crate) routes: Routes,
+    pub(crate) spelling: Spelling,
 }
 
 impl Shared {
@@ -73,6 +75,7 @@ impl Shared {
             meter,
             breaker: Arc::new(breaker),
             routes,
+            spelling: Spelling::default(),
         }
     }
 
@@ -90,7 +93,11 @@ impl Shared {
         earlier.push((current.epoch, Arc::downgrade(&current)));
         self.meter.state(&state);
         self.routes.loaded();
+        let same = same_keys(&state.definition, &current.definition);
         self.state.store(Arc::new(state));
+        if !same {
+            self.spelling.forget();
+        }
         true
     }
 
@@ -130,8 +137,21 @@ impl Shared {
 
     /// The lease at the beginning of an operation; `None` when it has lapsed.
     pub(crate) fn lease(&self) -> Option<LeaseMark> {
-        let mark = LeaseMark(self.lapses.load(Ordering::Acquire));
-        (clock::now_ms() <= self.lease_ends_ms.load(Ordering::Acquire)).then_some(mark)
+        self.lease_by(clock::now_ms)
+    }
+
+    /// The end of the lease is loaded first, then the clock, then the count of lapses.
+    ///
+    /// A lease that the clock is still within held without a gap up to this look at the clock. If
+    /// its end is one that a renewal behind a gap has stored, then that gap was counted before, and
+    /// the load that acquires the end makes the count visible to the one that follows. The other
+    /// way round, a count from before a gap could meet an end from behind it.
+    fn lease_by(&self, now_ms: impl FnOnce() -> i64) -> Option<LeaseMark> {
+        let ends_ms = self.lease_ends_ms.load(Ordering::Acquire);
+        if now_ms() > ends_ms {
+            return None;
+        }
+        Some(LeaseMark(self.lapses.load(Ordering::Acquire)))
     }
 
     /// Whether there ever was a lease, good or lapsed.
@@ -206,6 +226,28 @@ mod tests {
         drop(in_flight);
         assert_eq!(shared.acknowledged(), Epoch::new(4));
         assert!(!shared.draining());
+    }
+
+    #[test]
+    fn a_gap_during_the_look_at_the_lease_is_seen() {
+        let shared = shared();
+        shared.lease_until(100, Gap::Lapsed);
+        let before = shared.lease_by(|| 50);
+        assert!(before.is_some());
+        // The lease lapses at 100 and is regained at 150, while an operation looks at it.
+        let during = shared.lease_by(|| {
+            shared.lease_until(1_000, Gap::Lapsed);
+            150
+        });
+        assert_ne!(during, before);
+        // The same where the operation saw the clock before the lease lapsed.
+        let before = shared.lease_by(|| 200);
+        let during = shared.lease_by(|| {
+            shared.lease_until(2_000, Gap::Lapsed);
+            201
+        });
+        assert!(before.is_some() && during.is_some());
+        assert_ne!(during, before);
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl<S: RequestStore> Migration<S> {
         N: Fn(Lent<S::Tx>) -> NF + Send + Sync,
         NF: Future<Output = Result<T, E>> + Send,
     {
-        self.carry_out_in(transaction, &key.to_key(), &Pair { legacy, new }).await
+        self.carry_out_in(transaction, key.to_key(), &Pair { legacy, new }).await
     }
 
     /// [`modify`](Self::modify) in a transaction of the caller's, as [`write_in`](Self::write_in).
@@ -171,13 +171,13 @@ impl<S: RequestStore> Migration<S> {
     {
         let (changed, error) = (Mutex::new(None), PhantomData::<fn() -> E>);
         let work = Modify { load, change, store, changed, error };
-        self.carry_out_in(transaction, &key.to_key(), &work).await
+        self.carry_out_in(transaction, key.to_key(), &work).await
     }
 
     pub(crate) async fn carry_out_in<'w, T: Send, E: Error + Send + Sync + 'static>(
         &self,
         transaction: &mut Transaction<S>,
-        key: &Key,
+        key: Key,
         work: &'w dyn Work<'w, S::Tx, T, E>,
     ) -> Result<T, WriteError<E>> {
         self.shared.meter.call(self.try_in(transaction, key, work)).await
@@ -186,10 +186,10 @@ impl<S: RequestStore> Migration<S> {
     async fn try_in<'w, T: Send, E: Error + Send + Sync + 'static>(
         &self,
         transaction: &mut Transaction<S>,
-        key: &Key,
+        key: Key,
         work: &'w dyn Work<'w, S::Tx, T, E>,
     ) -> Result<T, WriteError<E>> {
-        self.check_key(key)?;
+        let key = &self.spelled(key).await?;
         if !Arc::ptr_eq(&self.core, &transaction.core) {
             let text = "the transaction was begun by another instance";
             return Err(StoreError::new(StoreErrorKind::Invalid, text).into());

@@ -137,7 +137,7 @@ impl<S: RequestStore> Migration<S> {
     ) -> Result<Once<T>, WriteError<E>> {
         let mut course = Course::new(operation);
         let tries = async {
-            self.check_key(&key)?;
+            let key = self.spelled(key).await?;
             let done = self.try_until_done(&key, &mut course, work).await;
             done.map_err(|error| course.outcome(error))
         };
@@ -197,17 +197,6 @@ impl<S: RequestStore> Migration<S> {
                 None => return Err(failed),
             }
         }
-    }
-
-    /// A key of another width would reach other rows on New than on Legacy, or none.
-    pub(crate) fn check_key(&self, key: &Key) -> Result<(), StoreError> {
-        let columns = self.shared.snapshot().definition.legacy.key.len();
-        if key.parts().len() == columns {
-            return Ok(());
-        }
-        let message = format!("the key has {} parts, not {columns}", key.parts().len());
-        let error = StoreError::new(StoreErrorKind::Invalid, message);
-        Err(error.with_hint("name each column of `[legacy] key`, in its order, as in (tenant, id)"))
     }
 
     /// One try, in one transaction.

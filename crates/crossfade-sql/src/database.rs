@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crossfade_core::{Definition, MigrationName};
+use crossfade_core::{Definition, KeyText, MigrationName};
 use crossfade_store::StoreError;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use sqlx::ConnectOptions;
@@ -126,6 +126,7 @@ pub(crate) struct Inner {
     /// One place for each snapshot that may be open.
     pub(crate) snapshots: Arc<Semaphore>,
     pub(crate) shapes: Mutex<HashMap<MigrationName, (Definition, Arc<Shape>)>>,
+    pub(crate) key_texts: Mutex<HashMap<MigrationName, (Definition, Vec<KeyText>)>>,
     pub(crate) watcher: Watcher,
     /// Whether the fence's `begin` has to name its isolation, where READ COMMITTED is not what
     /// sessions begin with.
@@ -338,6 +339,7 @@ impl Database {
                 single_writer: Arc::new(Semaphore::new(1)),
                 snapshots: Arc::new(Semaphore::new(snapshots)),
                 shapes: Mutex::default(),
+                key_texts: Mutex::default(),
                 watcher,
                 #[cfg(feature = "postgres")]
                 name_isolation: AtomicBool::new(false),

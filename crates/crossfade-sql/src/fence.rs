@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use crossfade_core::epoch_lock_id;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use crossfade_core::key_lock_id;
-use crossfade_core::{Definition, Epoch, Key, MigrationName, MigrationState};
+use crossfade_core::{Definition, Epoch, Key, KeyText, MigrationName, MigrationState};
 use crossfade_store::{
     Admission, CommitError, EnterError, Entry, Failure, FencedStore, Operation, StoreError,
 };
@@ -353,6 +353,10 @@ impl FencedStore for Database {
         name: &MigrationName,
     ) -> Result<MigrationState, StoreError> {
         states::within(self, &mut tx.session, name).await
+    }
+
+    async fn key_texts(&self, definition: &Definition) -> Result<Option<Vec<KeyText>>, StoreError> {
+        self.texts_of_keys(definition).await
     }
 
     async fn remove_new(

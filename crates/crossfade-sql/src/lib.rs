@@ -16,6 +16,7 @@ mod error;
 mod fence;
 mod install;
 mod joined;
+mod key_texts;
 #[cfg(feature = "mysql")]
 mod mariadb;
 mod mechanism;

@@ -123,20 +123,24 @@ pub(crate) async fn forget(
     let doing = "failed to delete the records of old operations";
     let engine = database.engine();
     let older_than = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
-    let old = |lock: &str| {
+    let old = |created: &str, lock: &str| {
         format!(
-            "select migration, operation from crossfade_operations \
+            "select migration, operation{created} from crossfade_operations \
              where created_ms < {} - $1 order by created_ms limit $2{lock}",
             engine.now_ms()
         )
     };
     match engine {
         // A range that is deleted would wait for the write beside it. So the records are read
-        // without a lock, and each is deleted by its whole key.
+        // without a lock, and each is deleted by its whole key. Another instance may delete one
+        // meanwhile, and its operation be repeated: the record that this leaves is a new one.
         #[cfg(feature = "mysql")]
         Engine::Mysql => {
             let args = args![older_than, at_most];
-            let rows = database.read(Connections::Shared, &old(""), args).await.doing(doing)?;
+            let rows = database
+                .read(Connections::Shared, &old(", created_ms", ""), args)
+                .await
+                .doing(doing)?;
             if rows.is_empty() {
                 return Ok(0);
             }
@@ -145,9 +149,10 @@ pub(crate) async fn forget(
                 .map(|row| {
                     format!(
                         "delete from crossfade_operations where migration = '{}' \
-                         and operation = convert(x'{}' using utf8mb4)",
+                         and operation = convert(x'{}' using utf8mb4) and created_ms = {}",
                         row.text(0),
-                        hex(&row.text(1))
+                        hex(&row.text(1)),
+                        row.int(2)
                     )
                 })
                 .collect();
@@ -159,14 +164,16 @@ pub(crate) async fn forget(
         #[cfg(any(feature = "postgres", feature = "sqlite"))]
         _ => {
             let lock = if engine.for_update().is_empty() { "" } else { " for update skip locked" };
+            // The rows that are found old stay locked, or nobody else can write.
             let sql = format!(
                 "delete from crossfade_operations where (migration, operation) in ({})",
-                old(lock)
+                old("", lock)
             );
             // SQLite has nothing to wait for when there is nothing to do.
             if lock.is_empty() {
                 let args = args![older_than, 1u32];
-                let rows = database.read(Connections::Shared, &old(""), args).await.doing(doing)?;
+                let rows =
+                    database.read(Connections::Shared, &old("", ""), args).await.doing(doing)?;
                 if rows.is_empty() {
                     return Ok(0);
                 }

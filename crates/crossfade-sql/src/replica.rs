@@ -19,6 +19,9 @@ use crate::{AnyPool, Database, Engine};
 /// How long a read waits for a connection to a replica before it goes on to the primary.
 const CONNECT: Duration = Duration::from_millis(250);
 
+/// When the lease of an instance ends.
+const LEASE: &str = "select max(lease_ms) from crossfade_instances where instance = $1";
+
 /// A replica's pool.
 #[derive(Debug)]
 pub(crate) struct ReplicaPool {
@@ -92,10 +95,7 @@ impl Replica for ReplicaPool {
     async fn standing(&self, instance: &str) -> Result<ReplicaStanding, StoreError> {
         let doing = "failed to measure the replica";
         let engine = self.pool.engine();
-        let sql = format!(
-            "select {}, (select max(lease_ms) from crossfade_instances where instance = $1)",
-            engine.replayed()
-        );
+        let sql = format!("select {}, ({LEASE})", engine.replayed());
         let mut session = Session::acquire(&self.pool).await.doing(doing)?;
         let row = session.fetch_one(&sql, args![instance]).await.doing(doing)?;
         let (position, lease_ms) =
@@ -114,17 +114,23 @@ impl ReplicaStore for Database {
         self.replicas.iter().map(|replica| Arc::clone(replica) as Arc<dyn Replica>).collect()
     }
 
-    async fn primary_standing(&self) -> Result<PrimaryStanding, StoreError> {
+    async fn primary_standing(&self, instance: &str) -> Result<PrimaryStanding, StoreError> {
         let engine = self.engine();
-        let sql = format!("select {}, {}", engine.written(), engine.now_ms());
+        let sql = format!(
+            "select {}, {}, {}, ({LEASE})",
+            engine.written(),
+            engine.now_ms(),
+            engine.log()
+        );
         let doing = "failed to ask the primary for its log's position";
-        let rows = self.read(Connections::Reserved, &sql, args![]).await.doing(doing)?;
-        let row = rows.first();
-        let position = row.and_then(|row| position(engine, row)).ok_or_else(|| {
+        let rows = self.read(Connections::Reserved, &sql, args![instance]).await.doing(doing)?;
+        let found = rows.first().and_then(|row| Some((position(engine, row)?, row)));
+        let (position, row) = found.ok_or_else(|| {
             StoreError::new(StoreErrorKind::Invalid, "the primary keeps no log to follow")
                 .with_hint("on MariaDB, switch the binary log on")
         })?;
-        Ok(PrimaryStanding { position, now_ms: row.map(|row| row.int(1)).unwrap_or_default() })
+        let (now_ms, log, lease_ms) = (row.int(1), row.text(2), row.opt_int(3));
+        Ok(PrimaryStanding { position, now_ms, log, lease_ms })
     }
 }
 
@@ -146,6 +152,23 @@ impl Engine {
             }
             #[cfg(feature = "sqlite")]
             Self::Sqlite => "null",
+        }
+    }
+
+    /// Which log a primary writes, as an expression: on PostgreSQL the timeline, which grows with
+    /// each promotion, and since two servers may both be promoted, when the server was started. On
+    /// MariaDB the server.
+    const fn log(self) -> &'static str {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql => "concat(@@server_id, ' ', @@hostname, ':', @@port)",
+            #[cfg(feature = "postgres")]
+            Self::Postgres => {
+                "substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8) || ' ' || \
+                 extract(epoch from pg_postmaster_start_time())::text"
+            }
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => "''",
         }
     }
 

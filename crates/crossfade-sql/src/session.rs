@@ -157,7 +157,7 @@ impl Database {
 
     /// A connection as [`Database::untested_session`] has it, but not one of the pool's where the
     /// engine has others.
-    async fn reserved_session(&self) -> Result<Session, sqlx::Error> {
+    pub(crate) async fn reserved_session(&self) -> Result<Session, sqlx::Error> {
         let pool = self.inner.watcher.reserved().unwrap_or(&self.inner.pool);
         Session::acquire(pool).await
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use crossfade_core::{Definition, Key, MigrationName};
+use crossfade_core::{Definition, Key, KeyText, MigrationName};
 use crossfade_store::{StoreError, StoreErrorKind};
 
 use crate::Engine;
@@ -20,6 +20,8 @@ pub(crate) struct KeyColumn {
     /// Type for a cast, such as `bigint`. Empty where the column's affinity converts the text it
     /// is compared with, as on SQLite, and where the text is compared as it is.
     pub(crate) cast: String,
+    /// What it makes of a text.
+    pub(crate) text: KeyText,
     /// The collation of a text, where stored keys have to be given it: on MariaDB.
     pub(crate) collation: Option<String>,
 }
@@ -61,10 +63,23 @@ impl ResolvedTable {
         self.each_key(|column| format!("{prefix}{} desc", column.name))
     }
 
-    /// The text of each key column, for a select list. [`key_of`] reads it.
+    /// The text of each key column, for a select list. [`Self::key_of`] reads it.
     pub(crate) fn key_texts(&self, prefix: &str) -> String {
         let text = self.engine.text_type();
         self.each_key(|column| format!("cast({prefix}{} as {text})", column.name))
+    }
+
+    /// The key whose texts stand in the row from column `first` on, in its canonical text. `None`
+    /// where a part is NULL.
+    pub(crate) fn key_of(&self, row: &Row, first: usize) -> Option<Key> {
+        let parts = self.key.iter().enumerate().map(|(index, column)| {
+            let part = row.opt_text(first + index)?;
+            Some(match column.text.canonical(&part) {
+                Some(text) if text != part => text.into_owned(),
+                _ => part,
+            })
+        });
+        parts.collect::<Option<Vec<_>>>().map(Key::new)
     }
 
     /// The condition that a row has the key whose parts are bound from number `first` on.
@@ -176,12 +191,6 @@ pub(crate) struct Shape {
     pub(crate) mapping: String,
 }
 
-/// The key whose texts stand in the row from column `first` on. `None` where a part is NULL.
-pub(crate) fn key_of(row: &Row, first: usize, columns: usize) -> Option<Key> {
-    let parts = (first..first + columns).map(|index| row.opt_text(index));
-    parts.collect::<Option<Vec<_>>>().map(Key::new)
-}
-
 impl Database {
     /// The definition resolved against the tables, looked up once per definition.
     ///
@@ -211,6 +220,7 @@ impl Database {
     /// Forgets what was looked up, after a statement that may have changed tables.
     pub(crate) fn forget_shapes(&self) {
         self.shapes().clear();
+        self.forget_key_texts();
     }
 
     fn cached_shape(&self, definition: &Definition) -> Option<Arc<Shape>> {

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crossfade_core::{Definition, Epoch, Key, MigrationName, MigrationState};
+use crossfade_core::{Definition, Epoch, Key, KeyText, MigrationName, MigrationState};
 
 use crate::{Failure, StoreError};
 
@@ -166,6 +166,15 @@ pub trait FencedStore: Send + Sync + Debug + 'static {
         tx: &mut Self::Tx,
         name: &MigrationName,
     ) -> Result<MigrationState, StoreError>;
+
+    /// What each key column makes of a text, by the types that the tables have now; `None` while
+    /// there is no table to tell. Does not wait for connections that the application holds, where
+    /// the engine has others.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers.
+    async fn key_texts(&self, definition: &Definition) -> Result<Option<Vec<KeyText>>, StoreError>;
 
     /// Deletes the key's row on New.
     ///

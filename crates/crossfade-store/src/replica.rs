@@ -16,6 +16,11 @@ pub struct PrimaryStanding {
     pub position: LogPosition,
     /// Its clock, in milliseconds since 1970.
     pub now_ms: i64,
+    /// Which log it writes: another text whenever another server was promoted. A server that was
+    /// only started anew may have another one too.
+    pub log: String,
+    /// When the lease of the instance that asks ends, by its clock.
+    pub lease_ms: Option<i64>,
 }
 
 /// Where a replica stands.
@@ -24,7 +29,8 @@ pub struct ReplicaStanding {
     /// Everything up to this position is seen by whoever reads from now on.
     pub position: LogPosition,
     /// When the lease of the instance that asks ends, by the primary's clock, as the replica shows
-    /// it. One that shows none in force copies another database, or none any more.
+    /// it. One that shows none in force copies another database, or none any more; one that shows
+    /// none that the primary ever showed may still hold the log of an earlier primary.
     pub lease_ms: Option<i64>,
 }
 
@@ -49,12 +55,12 @@ pub trait ReplicaStore: Send + Sync + Debug {
     /// Its replicas, always in the same order.
     fn replicas(&self) -> Vec<Arc<dyn Replica>>;
 
-    /// Where the primary stands.
+    /// Where the primary stands, and what it shows of the lease of `instance`.
     ///
     /// # Errors
     ///
     /// Kind `Invalid` when it keeps no log that a replica could follow.
-    async fn primary_standing(&self) -> Result<PrimaryStanding, StoreError>;
+    async fn primary_standing(&self, instance: &str) -> Result<PrimaryStanding, StoreError>;
 }
 
 /// Where the connections of a read come from.

@@ -15,7 +15,7 @@ use crate::fence::mark;
 use crate::mechanism::Mechanism;
 use crate::schema::bound;
 use crate::session::Session;
-use crate::shape::{Rows, Shape, key_of};
+use crate::shape::{Rows, Shape};
 
 const DOING: &str = "failed to backfill a batch";
 
@@ -219,7 +219,7 @@ async fn find(
     let range = Rows::Between { after: segment.cursor.as_ref(), upto: Some(&segment.upper) };
     let end = shape.batch_end(range, rows);
     let row = session.fetch_one(&end.text, end.args).await.doing(DOING)?;
-    let last = row.as_ref().and_then(|row| key_of(row, 1, shape.legacy.key.len()));
+    let last = row.as_ref().and_then(|row| shape.legacy.key_of(row, 1));
     let (Some(row), Some(last)) = (row, last) else {
         let end = segment.upper.clone();
         return Ok(Found { rows: 0, last: end.clone(), cursor: end, done: true });

@@ -52,6 +52,8 @@ pub(crate) async fn reconcile(
     if key.parts().len() != definition.legacy.key.len() {
         return Err(invalid(format!("`{key}` is not a key of `{name}`")).into());
     }
+    // A key of the journal, or of an operator, may be spelled as the row is.
+    let key = &*database.canonical_key(definition, key).await?;
     let entry = Entry { migration: name, epoch: state.epoch, key };
     let mut reason = None;
     // A constraint that is checked at the commit refuses there; the second round then only marks.

@@ -10,7 +10,6 @@ use crate::error::Doing;
 use crate::fence::announce;
 use crate::mechanism::Mechanism;
 use crate::session::Session;
-use crate::shape::key_of;
 use crate::value::{Row, args};
 use crate::{Database, Engine};
 
@@ -67,7 +66,7 @@ pub(super) async fn open(database: &Database, state: &MigrationState) -> Result<
     let shape = database.shape(&mut session, &state.definition).await?;
     let greatest = shape.greatest_key();
     let upper = session.fetch_one(&greatest.text, greatest.args).await.doing(doing)?;
-    let upper = upper.and_then(|row| key_of(&row, 0, shape.legacy.key.len()));
+    let upper = upper.and_then(|row| shape.legacy.key_of(&row, 0));
     let sql = format!(
         "insert into crossfade_runs (migration, epoch, state, upper_key, started_ms) \
          values ($1, $2, 'running', $3, {})",

@@ -12,7 +12,7 @@ use super::{invalid, millis, stored_key, stored_keys};
 use crate::error::Doing;
 use crate::mechanism::Mechanism;
 use crate::session::Session;
-use crate::shape::{Rows, key_of};
+use crate::shape::Rows;
 use crate::value::args;
 use crate::{Database, Engine};
 
@@ -51,7 +51,7 @@ pub(super) async fn claim(
     let range = Rows::Between { after: cursor.as_ref(), upto: Some(&upper) };
     let boundary = shape.boundary(range, rows);
     let boundary = session.fetch_one(&boundary.text, boundary.args).await.doing(doing)?;
-    let boundary = boundary.and_then(|row| key_of(&row, 0, shape.legacy.key.len()));
+    let boundary = boundary.and_then(|row| shape.legacy.key_of(&row, 0));
     let end = boundary.unwrap_or(upper);
     let number =
         insert(&mut session, database.engine(), run.id, cursor.as_ref(), &end, worker, lease);

@@ -11,7 +11,7 @@ use crate::Database;
 use crate::error::{Doing, store_error};
 use crate::fence::announce;
 use crate::session::Session;
-use crate::shape::{Rows, Shape, key_of};
+use crate::shape::{Rows, Shape};
 use crate::value::{Row, args};
 
 const DOING: &str = "failed to compare the sides";
@@ -29,16 +29,15 @@ pub(super) async fn chunk(
 ) -> Result<Chunk, StoreError> {
     let mut session = database.session().await.doing(DOING)?;
     let shape = database.shape(&mut session, &state.definition).await?;
-    let width = shape.new.key.len();
     let mut rows = rows.max(1);
     loop {
         let end = shape.chunk_end(Rows::Between { after, upto: None }, rows);
         let end = session.fetch_one(&end.text, end.args).await.doing(DOING)?;
-        let end = end.and_then(|row| key_of(&row, 0, width));
+        let end = end.and_then(|row| shape.new.key_of(&row, 0));
         let range = Rows::Between { after, upto: end.as_ref() };
         let compare = shape.compare(&state.definition.name, range);
         match (session.fetch(&compare.text, compare.args).await, &end) {
-            (Ok(found), _) => return Ok(chunk_of(&found, width, end)),
+            (Ok(found), _) => return Ok(chunk_of(&found, &shape, end)),
             (Err(error), _) if refusal(&error).is_none() => return Err(store_error(DOING, error)),
             (Err(_), Some(key)) if rows == 1 => {
                 return unmapped(&mut session, &shape, range, key).await;
@@ -50,11 +49,11 @@ pub(super) async fn chunk(
     }
 }
 
-fn chunk_of(found: &[Row], width: usize, next: Option<Key>) -> Chunk {
+fn chunk_of(found: &[Row], shape: &Shape, next: Option<Key>) -> Chunk {
     let mut chunk = Chunk { next, ..Chunk::default() };
     for row in found {
         chunk.compared = row.int(0).unsigned_abs();
-        let Some(key) = key_of(row, 2, width) else { continue };
+        let Some(key) = shape.new.key_of(row, 2) else { continue };
         match row.int(1) {
             DIFFERING => chunk.differing.push(key),
             MISSING => chunk.missing.push(key),
@@ -74,8 +73,7 @@ async fn unmapped(
 ) -> Result<Chunk, StoreError> {
     let sql = shape.new_keys(range);
     let rows = session.fetch(&sql.text, sql.args).await.doing(DOING)?;
-    let on_new: HashSet<Key> =
-        rows.iter().filter_map(|row| key_of(row, 0, shape.new.key.len())).collect();
+    let on_new: HashSet<Key> = rows.iter().filter_map(|row| shape.new.key_of(row, 0)).collect();
     let mut chunk = Chunk { next: Some(failing.clone()), ..Chunk::default() };
     if on_new.contains(failing) {
         chunk.differing.push(failing.clone());

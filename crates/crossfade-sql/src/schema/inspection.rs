@@ -133,9 +133,10 @@ impl<'a> Inspection<'a> {
                     problems.push(missing(side, message));
                 }
                 Some(column) if column.key_kind.is_none() => problems.push(format!(
-                    "key column `{part}` of {title} table `{table}` has the type `{}`; keys are \
-                     integers, uuids or text",
-                    column.declared
+                    "key column `{part}` of {title} table `{table}` has the type `{}`{}; keys are \
+                     integers, uuids or text that is compared by its bytes",
+                    column.declared,
+                    collated(column)
                 ).into()),
                 // SQLite lets the columns of most primary keys be NULL, so its rows are asked.
                 Some(column)
@@ -251,6 +252,16 @@ fn missing(side: Side, message: String) -> Problem {
 
 fn list(columns: &[Identifier]) -> String {
     columns.iter().map(Identifier::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// A collation that the type does not name.
+fn collated(column: &ColumnFacts) -> String {
+    match &column.collation {
+        Some(collation) if !column.declared.contains(collation.as_str()) => {
+            format!(" and the collation {collation}")
+        }
+        _ => String::new(),
+    }
 }
 
 /// SQLite shows collations only where an index has them.

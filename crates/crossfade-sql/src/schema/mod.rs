@@ -32,7 +32,7 @@ use crate::session::Session;
 use crate::value::args;
 pub(crate) use inspection::Inspection;
 pub(crate) use mapping_text::skip;
-pub(crate) use table::TableFacts;
+pub(crate) use table::{KeyKind, TableFacts};
 
 #[async_trait]
 impl SchemaStore for Database {

@@ -32,7 +32,8 @@ select a.attnum::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod),
         where o.opcdefault and m.amname in ('btree', 'hash')
         and o.opcintype = case when t.typcategory = 'A' then t.typelem else t.oid end
     ),
-    t.typname::text,
+    case when a.attcollation in (select oid from pg_collation where not collisdeterministic)
+        then '' else t.typname::text end,
     (select n.nspname || '.' || l.collname from pg_collation l
         join pg_namespace n on n.oid = l.collnamespace where l.oid = a.attcollation),
     not a.attnotnull, a.atthasdef or a.attidentity <> '' or a.attgenerated <> '',
@@ -123,6 +124,8 @@ pub(super) async fn find_table(
     Ok(Some(facts))
 }
 
+/// A text whose collation is not deterministic has no name here: it holds different texts for the
+/// same key, whose marks and locks would not meet.
 fn key_kind(name: &str) -> Option<KeyKind> {
     Some(match name {
         "int2" | "int4" | "int8" => KeyKind::Integer,

@@ -78,7 +78,12 @@ pub(super) async fn find_table(
         primary_has_index |= row.text(3) == "pk";
         let column = facts.columns.iter_mut().find(|column| column.name == row.text(1));
         if let Some(column) = column {
-            column.collation.get_or_insert(row.text(2));
+            let collation = row.text(2);
+            // Marks and locks are found by a key's bytes.
+            if collation != "BINARY" && column.key_kind != Some(KeyKind::Integer) {
+                column.key_kind = None;
+            }
+            column.collation.get_or_insert(collation);
         }
     }
     if let ([single], false) = (&primary[..], primary_has_index) {

@@ -1,6 +1,6 @@
 //! What the database's catalog says of a table.
 
-use crossfade_core::{Identifier, TableName};
+use crossfade_core::{Identifier, KeyText, TableName};
 use crossfade_store::StoreError;
 
 #[cfg(feature = "mysql")]
@@ -81,6 +81,19 @@ pub(crate) enum KeyKind {
 }
 
 impl KeyKind {
+    /// What a column of the kind makes of a text.
+    pub(crate) const fn text(self, engine: Engine) -> KeyText {
+        match self {
+            Self::Integer => KeyText::Integer,
+            Self::Text => KeyText::Exact,
+            Self::PaddedText => KeyText::Padded,
+            // There a uuid is a text like any other.
+            #[cfg(feature = "sqlite")]
+            Self::Uuid if matches!(engine, Engine::Sqlite) => KeyText::Exact,
+            Self::Uuid => KeyText::Uuid,
+        }
+    }
+
     /// The type that a key's text is cast to. The widest of its kind, so that a key of one side
     /// never overflows the type of the other.
     const fn cast(self, engine: Engine) -> &'static str {
@@ -153,9 +166,10 @@ impl TableFacts {
     pub(crate) fn resolve(&self, key: &[Identifier]) -> Option<ResolvedTable> {
         let key = key.iter().map(|part| {
             let column = self.column(part.as_str())?;
-            let cast = column.key_kind?.cast(self.engine).to_owned();
+            let kind = column.key_kind?;
+            let (cast, text) = (kind.cast(self.engine).to_owned(), kind.text(self.engine));
             let collation = column.collation.clone();
-            Some(KeyColumn { name: self.quote(&column.name), cast, collation })
+            Some(KeyColumn { name: self.quote(&column.name), cast, text, collation })
         });
         Some(ResolvedTable {
             engine: self.engine,

@@ -1,10 +1,11 @@
 //! Where a story takes place: a migration of its own over the user's tables, and three fresh keys.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crossfade::{Crossfade, Database, Db, Flags, Migration, MigrationState, Side, Stage, ToKey};
-use crossfade_core::{Definition, direction};
+use crossfade_core::{Definition, Key, canonical_key, direction};
 use crossfade_reconcile::{
     BackfillHooks, BackfillSettings, Cancel, VerifyHooks, VerifyMode, VerifySettings, backfill,
     verify,
@@ -25,6 +26,8 @@ pub(super) struct Ground<'a, P: Pair> {
     pub(super) pair: &'a P,
     pub(super) migration: Migration,
     pub(super) keys: Vec<P::Key>,
+    /// The same keys as the database spells them.
+    pub(super) names: Vec<Key>,
     definition: Definition,
     flags: Flags,
     app: Crossfade,
@@ -69,8 +72,13 @@ impl<'a, P: Pair> Ground<'a, P> {
         let building = Crossfade::builder_on(database.clone()).flags(flags.clone()).build();
         let app = Box::pin(building).await?;
         let migration = app.migration(&name)?;
-        let keys = (0..KEYS as u32).map(|key| pair.key(number * KEYS as u32 + key)).collect();
-        Ok(Self { database, pair, migration, keys, definition, flags, app })
+        let keys = (0..KEYS as u32).map(|key| pair.key(number * KEYS as u32 + key));
+        let keys: Vec<P::Key> = keys.collect();
+        let columns = database.key_texts(&definition).await?.unwrap_or_default();
+        // What is no key at all is told by the first write.
+        let spelled = |key: Key| canonical_key(&columns, &key).map_or(key.clone(), Cow::into_owned);
+        let names = keys.iter().map(|key| spelled(key.to_key())).collect();
+        Ok(Self { database, pair, migration, keys, names, definition, flags, app })
     }
 
     /// Ends the lease.
@@ -155,8 +163,8 @@ impl<'a, P: Pair> Ground<'a, P> {
     /// Returns once no transaction holds the key any more: a dropped write leaves one behind for
     /// as long as its connection takes to close.
     pub(super) async fn settle(&self, key: usize) -> Result<(), ConformanceError> {
-        let (state, key) = (self.state().await?, self.keys[key].to_key());
-        let entry = Entry { migration: &self.definition.name, epoch: state.epoch, key: &key };
+        let (state, key) = (self.state().await?, &self.names[key]);
+        let entry = Entry { migration: &self.definition.name, epoch: state.epoch, key };
         match self.database.enter(entry, None).await {
             Ok(tx) => self.database.rollback(tx).await,
             Err(EnterError::Store(error)) => return Err(error.into()),
@@ -191,12 +199,12 @@ impl<'a, P: Pair> Ground<'a, P> {
             false => Default::default(),
         };
         let mut rows = Vec::with_capacity(KEYS);
-        for (number, key) in self.keys.iter().map(ToKey::to_key).enumerate() {
+        for (number, key) in self.names.iter().enumerate() {
             rows.push(Row {
                 legacy: self.get(Side::Legacy, number).await?,
                 new: self.get(Side::New, number).await?,
                 marked: state.quarantined.contains(key.text().as_ref()),
-                differs: chunk.differing.contains(&key),
+                differs: chunk.differing.contains(key),
             });
         }
         let strays = chunk.orphaned.iter().map(|key| key.text().into_owned()).collect();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crossfade::{Database, Db, Side, Stage, ToKey};
+use crossfade::{Database, Db, Side, Stage};
 use crossfade_core::Definition;
 
 use super::act::{Act, Called, Ending};
@@ -134,7 +134,7 @@ impl<P: Pair> Play<'_, P> {
             Ending::Kept | Ending::NeverEnds => self.view.clone(),
             _ => self.ground.view().await?,
         };
-        let name = self.ground.keys[key].to_key();
+        let name = &self.ground.names[key];
         let seen = Seen {
             pair: self.ground.pair,
             verb,
