@@ -1,5 +1,5 @@
-//! Dropped futures, panics and kept transactions never split the pair, and never leave a
-//! transaction on a pooled connection.
+//! Panics, kept transactions and hidden errors never split the pair, and never leave a transaction
+//! on a pooled connection. What becomes of dropped futures is in `dropped.rs`.
 
 use std::future::Future;
 use std::pin::pin;
@@ -9,43 +9,16 @@ use std::time::Duration;
 
 use crossfade::{Engine, Flags, Stage, WriteError};
 
-use crate::support::{Bench, People, TestDatabase, WAIT, dropped_at_every_point, engines, put};
-
-async fn dropped(engine: Engine) {
-    let test = TestDatabase::create(engine, "dropped").await;
-    let bench = Bench::new(test.open().await).await;
-    bench.go(Stage::Live).await;
-    let narrow = match engine {
-        Engine::Mysql | Engine::Postgres => Bench { db: test.open_narrow(1).await },
-        Engine::Sqlite => bench.clone(),
-    };
-    let app = narrow.app(&Flags::forced::<&str, bool>([])).await;
-    let migration = app.migration("people").expect("registered");
-    dropped_at_every_point(&bench, async |id, name| put(&migration, id, name).await).await;
-    test.drop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn dropping_a_write_anywhere_leaves_both_or_neither_on_postgres() {
-    dropped(Engine::Postgres).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn dropping_a_write_anywhere_leaves_both_or_neither_on_mariadb() {
-    dropped(Engine::Mysql).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn dropping_a_write_anywhere_leaves_both_or_neither_on_sqlite() {
-    dropped(Engine::Sqlite).await;
-}
+use crate::support::{Bench, People, TestDatabase, WAIT, engines, put};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_a_closure_undoes_the_other_side() {
-    engines("panic", async |db, _| {
-        let bench = Bench::new(db).await;
+    for engine in Engine::ALL {
+        let test = TestDatabase::create(*engine, "panic").await;
+        let bench = Bench::new(test.open().await).await;
         bench.go(Stage::Live).await;
-        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
+        let narrow = Bench { db: test.open_narrow(1).await };
+        let app = narrow.app(&Flags::forced::<&str, bool>([])).await;
         let migration = app.migration("people").expect("registered");
         let panicking = tokio::spawn({
             let migration = migration.clone();
@@ -61,10 +34,12 @@ async fn a_panic_in_a_closure_undoes_the_other_side() {
         });
         assert!(panicking.await.expect_err("it panics").is_panic());
         bench.expect(1, None, None).await;
+        // The one connection of the pool is well.
         put(&migration, 1, "whole").await.expect("written");
         bench.expect(1, Some("whole"), Some("whole")).await;
-    })
-    .await;
+        drop((migration, app));
+        test.drop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,21 +36,26 @@ async fn a_writer_in_flight_keeps_its_epoch_open() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_enters_a_closed_epoch() {
-    engines("closed", async |db, _| {
-        let bench = Bench::new(db).await;
+    for engine in Engine::ALL {
+        let test = TestDatabase::create(*engine, "closed").await;
+        let bench = Bench::new(test.open().await).await;
         let before = bench.state().await;
         bench.go(Stage::DeleteOnly).await;
+        let db = test.open_narrow(1).await;
         let key = 1i64.to_key();
         let entry = Entry { migration: &before.definition.name, epoch: before.epoch, key: &key };
-        let error = bench.db.enter(entry, None).await.expect_err("the epoch is closed");
+        let error = db.enter(entry, None).await.expect_err("the epoch is closed");
         assert!(matches!(error, EnterError::Closed), "{error:?}");
         let unknown = Entry { epoch: Epoch::new(99), ..entry };
-        assert!(matches!(bench.db.enter(unknown, None).await, Err(EnterError::Closed)));
-        // The connection that was refused is usable again.
+        assert!(matches!(db.enter(unknown, None).await, Err(EnterError::Closed)));
+        // The one connection, which was refused, is usable again.
         let now = Entry { epoch: before.epoch.next(), ..entry };
-        bench.db.rollback(bench.db.enter(now, None).await.expect("the newest epoch is open")).await;
-    })
-    .await;
+        let entered = tokio::time::timeout(WAIT, db.enter(now, None)).await;
+        let entered = entered.expect("the connection went back to the pool");
+        db.rollback(entered.expect("the newest epoch is open")).await;
+        drop((bench, db));
+        test.drop().await;
+    }
 }
 
 /// Between the closer's wait for its lock and its commit, a writer of that epoch is turned away at

@@ -1,11 +1,7 @@
 //! What ends a caller's transaction ends all of it: dropped writes, panics, kept transactions,
 //! deadlocks, lost connections.
 
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 
 use crossfade::{
     Engine, Flags, Known, Migration, OperationId, Stage, Transaction, TransactionError, WriteError,
@@ -14,7 +10,7 @@ use tokio::sync::Barrier;
 
 use crate::support::{
     Bench, People, PeopleError, TestDatabase, WAIT, drop_after, dropped_at_every_point, engines,
-    eventually, put, put_in,
+    eventually, panics, put, put_in,
 };
 
 async fn narrow(test: &TestDatabase, bench: &Bench) -> Bench {
@@ -96,16 +92,6 @@ async fn a_commit_behind_a_dropped_write_keeps_nothing() {
         drop((migration, app));
         test.drop().await;
     }
-}
-
-/// Polls a future and catches its panic; whether there was one.
-async fn panics<F: Future>(future: F) -> bool {
-    let mut future = pin!(future);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-        Ok(poll) => poll.map(|_| false),
-        Err(_) => Poll::Ready(true),
-    })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

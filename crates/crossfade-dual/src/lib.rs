@@ -4,6 +4,7 @@
 //! [`Migration`] handles, which route each read and each write by one snapshot of the state. The
 //! crate knows no SQL and no flag format; it is written against the ports of `crossfade-store`.
 
+mod bounded;
 mod breaker;
 mod clock;
 mod compared;

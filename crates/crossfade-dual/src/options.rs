@@ -32,6 +32,7 @@ pub struct Options {
     pub(crate) lease: Duration,
     pub(crate) tries: Backoff,
     pub(crate) new_lock_timeout: Duration,
+    pub(crate) new_timeout: Duration,
     pub(crate) operation_retention: Duration,
     pub(crate) shadow_sample: f64,
     pub(crate) shadow_in_flight: usize,
@@ -52,6 +53,7 @@ impl Default for Options {
             lease: Duration::from_secs(15),
             tries: Backoff::new(Duration::from_millis(10), Duration::from_millis(500), 10),
             new_lock_timeout: Duration::from_secs(2),
+            new_timeout: Duration::from_secs(5),
             operation_retention: Duration::from_secs(24 * 60 * 60),
             shadow_sample: 0.01,
             shadow_in_flight: 64,
@@ -95,6 +97,17 @@ impl Options {
     #[must_use]
     pub fn new_lock_timeout(self, timeout: Duration) -> Self {
         Self { new_lock_timeout: timeout, ..self }
+    }
+
+    /// The longest that New's part of a write may take before `live`, from the call of its closure
+    /// to its end; Legacy's part is never cut. After that its statement is interrupted on the
+    /// server, from a connection beside the pool, and Legacy is written alone as after any refusal
+    /// by New. A closure that does not end then within 2 s is dropped. Should be longer than
+    /// [`new_lock_timeout`](Self::new_lock_timeout), which ends in better order. SQLite carries a
+    /// statement to its end before it hears of anything. `Duration::MAX` is no bound. Default: 5 s.
+    #[must_use]
+    pub fn new_timeout(self, timeout: Duration) -> Self {
+        Self { new_timeout: timeout, ..self }
     }
 
     /// How long an operation id is remembered from its commit on; a write that is repeated later

@@ -6,10 +6,12 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 
-use crossfade_core::{Key, MigrationState, Side, ToKey};
+use crossfade_core::{Key, MigrationState, NewWrite, Side, ToKey, write_plan};
 use crossfade_store::{Entry, Lent, StoreError, StoreErrorKind};
+use tokio::time::timeout;
 use tracing::Instrument;
 
+use crate::bounded::GRACE;
 use crate::instance::Core;
 use crate::shared::{Shared, Snapshot};
 use crate::work::{Modify, Pair, Work};
@@ -109,7 +111,15 @@ impl<S: RequestStore> Migration<S> {
     /// transaction. A deadlock or a lost connection is not tried again, since it takes the whole
     /// transaction with it: the caller begins that anew after [`WriteError::Aborted`].
     ///
-    /// A constraint of New's that only the commit checks fails the caller's commit, in every stage.
+    /// In `dual_write` New's refusals are those of `write`. A deadlock or serialization failure of
+    /// New's is one at once where the transaction outlives it. On MariaDB a true deadlock ends the
+    /// whole transaction, by `Aborted`; so does, on MariaDB and PostgreSQL, a closure of New's that
+    /// had to be dropped in the middle of a statement.
+    ///
+    /// On PostgreSQL New's own deferred constraints are checked with the write in `dual_write`, so a
+    /// row that only a later statement of the transaction would make good is New's refusal. From
+    /// `live` on, and on SQLite in every stage, a constraint of New's that only the commit checks
+    /// fails the caller's commit.
     ///
     /// It costs two round trips beside those of its closures: savepoint and fence travel as one
     /// before them, and what ends the write as one behind them.
@@ -210,6 +220,9 @@ impl<S: RequestStore> Migration<S> {
                     transaction.written.push(Written { shared, key: key.clone() });
                     return Ok(answer);
                 }
+                Err((stop @ Stop::NewRefused(_), None)) => {
+                    return Err(WriteError::Aborted(Box::new(stopped(stop, &snapshot))));
+                }
                 Err((stop, None)) => return Err(stopped(stop, &snapshot)),
                 Err((stop, Some(back))) => {
                     tx = back;
@@ -218,6 +231,13 @@ impl<S: RequestStore> Migration<S> {
             };
             let lost = match &stop {
                 Stop::Transient(_) => true,
+                // New may have left its statement behind, which holds up whatever follows.
+                Stop::NewRefused(_) => match timeout(GRACE, store.step_back(&mut tx)).await {
+                    Ok(stepped) => stepped.is_err(),
+                    Err(_) => {
+                        return Err(WriteError::Aborted(Box::new(stopped(stop, &snapshot))));
+                    }
+                },
                 _ => store.step_back(&mut tx).await.is_err(),
             };
             if lost {
@@ -226,6 +246,8 @@ impl<S: RequestStore> Migration<S> {
             }
             match stop {
                 Stop::NewRefused(reason) => refusal = Some(reason),
+                // Waiting and trying again would hold the caller's locks all the while.
+                Stop::NewTransient(error) => refusal = Some(self.reason(&error)),
                 Stop::Closed => {
                     self.shared.meter.fence_refusals.increment(1);
                     // The next epoch decides anew whether New may be left out.
@@ -267,7 +289,9 @@ impl<S: RequestStore> Migration<S> {
             return Err((not_entered(error), Some(tx)));
         }
         let (answer, mut tx) = self.both_sides(snapshot, entry, new, tx, work).await?;
-        match store.settle(&mut tx).await {
+        let whole = matches!(new, New::AsPlanned)
+            && write_plan(snapshot.stage).new == NewWrite::OrQuarantine;
+        match store.settle(&mut tx, whole.then_some(&snapshot.definition)).await {
             Ok(()) => Ok((answer, tx)),
             Err(error) => {
                 let stop = match error.kind {
@@ -283,7 +307,10 @@ impl<S: RequestStore> Migration<S> {
 /// The error behind a try that is not repeated.
 fn stopped<E: Error + 'static>(stop: Stop<E>, snapshot: &MigrationState) -> WriteError<E> {
     match stop {
-        Stop::Transient(error) | Stop::Waited(error) | Stop::Final(error) => error,
+        Stop::Transient(error)
+        | Stop::NewTransient(error)
+        | Stop::Waited(error)
+        | Stop::Final(error) => error,
         // The commit is the caller's, so its outcome is never unknown here.
         Stop::Closed | Stop::Unknown => WriteError::Fenced { epoch: snapshot.epoch },
         Stop::NewRefused(reason) => {

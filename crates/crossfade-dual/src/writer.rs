@@ -11,8 +11,10 @@ use crossfade_store::{
     Admission, CommitError, EnterError, Entry, Failure, Lent, Loan, Operation, StoreError,
     StoreErrorKind,
 };
+use tokio::time::timeout;
 use tracing::Instrument;
 
+use crate::bounded::{Cut, GRACE, bounded, interrupt};
 use crate::declared::at_once;
 use crate::once::{Course, Doubt, Once};
 use crate::work::{Modify, Pair, Work};
@@ -27,6 +29,9 @@ pub(crate) enum Stop<E: Error + 'static> {
     Closed,
     /// The database rolled the transaction back; the same may succeed when tried again.
     Transient(WriteError<E>),
+    /// The same by New, perhaps, where it must not fail the call. When the tries have run out it has
+    /// refused.
+    NewTransient(WriteError<E>),
     /// A lock or a statement took too long; the same may succeed when tried again.
     Waited(WriteError<E>),
     /// Nobody knows whether the commit has come through; the operation's id will tell.
@@ -56,9 +61,15 @@ impl<S: RequestStore> Migration<S> {
     /// lent, and must be done with the transaction when its future ends. A closure is called again
     /// when the transaction is tried again: after a closed epoch, a serialization failure or a
     /// deadlock. A closure must not swallow an error of the database: PostgreSQL then aborts the
-    /// transaction, and the write fails at its commit. Transient errors are told by the database's error in the chain of `E`'s sources, so `E` must
-    /// name it as a source and not hide it behind `#[error(transparent)]`. In `dual_write` a refusal by New never fails the call: Legacy is written alone
-    /// and the key is put into quarantine.
+    /// transaction, and the write fails at its commit. Transient errors are told by the database's
+    /// error in the chain of `E`'s sources, so `E` must name it as a source and not hide it behind
+    /// `#[error(transparent)]`.
+    ///
+    /// In `dual_write` a refusal by New never fails the call: Legacy is written alone and the key is
+    /// put into quarantine. An error is a refusal, a deadlock once it has come in every try, and so
+    /// are a panic in New's closure, which is contained there, and a part that takes longer than
+    /// [`Options::new_timeout`](crate::Options::new_timeout). A time that New takes at the commit, by
+    /// a deferred trigger, is not bounded.
     ///
     /// # Errors
     ///
@@ -183,6 +194,15 @@ impl<S: RequestStore> Migration<S> {
                     }
                     WriteError::Fenced { epoch }
                 }
+                Stop::NewTransient(error) => {
+                    self.shared.meter.retries.increment(1);
+                    match self.core.options.tries.wait(tries, rand::random()) {
+                        Some(wait) => tokio::time::sleep(wait).await,
+                        // Legacy alone has tries of its own.
+                        None => (refusal, tries) = (Some(self.reason(&error)), 0),
+                    }
+                    continue;
+                }
                 // While it is not known what became of the try before, the database is asked as long
                 // as it may be: this one did not even begin.
                 Stop::Transient(error) | Stop::Waited(error) | Stop::Final(error) => {
@@ -237,8 +257,13 @@ impl<S: RequestStore> Migration<S> {
         let (answer, tx) = match self.both_sides(snapshot, entry, new, tx, work).await {
             Ok(written) => written,
             Err((stop, tx)) => {
-                if let Some(tx) = tx {
-                    store.rollback(tx).await;
+                match (&stop, tx) {
+                    (_, None) => {}
+                    // New may have left its statement behind, which holds the rollback up.
+                    (Stop::NewRefused(_), Some(tx)) => {
+                        drop(timeout(GRACE, store.rollback(tx)).await);
+                    }
+                    (_, Some(tx)) => store.rollback(tx).await,
                 }
                 return Err(stop);
             }
@@ -250,7 +275,10 @@ impl<S: RequestStore> Migration<S> {
                 Err(Stop::Unknown)
             }
             Err(CommitError::Unknown(error)) => Err(Stop::Final(WriteError::CommitUnknown(error))),
-            Err(CommitError::Transient(error)) => Err(Stop::Transient(WriteError::Store(error))),
+            Err(CommitError::Transient(error)) => Err(match self.may_refuse(snapshot, new) {
+                true => Stop::NewTransient(WriteError::Store(error)),
+                false => Stop::Transient(WriteError::Store(error)),
+            }),
             Err(CommitError::Refused(error)) => Err(self.refused_at_the_end(snapshot, new, error)),
         }
     }
@@ -270,12 +298,15 @@ impl<S: RequestStore> Migration<S> {
         new: New<'_>,
         error: StoreError,
     ) -> Stop<E> {
-        match (new, write_plan(snapshot.stage).new) {
-            (New::AsPlanned, NewWrite::OrQuarantine) => {
-                Stop::NewRefused(self.core.store.words(&error))
-            }
-            _ => Stop::Final(WriteError::Store(error)),
+        match self.may_refuse(snapshot, new) {
+            true => Stop::NewRefused(self.core.store.words(&error)),
+            false => Stop::Final(WriteError::Store(error)),
         }
+    }
+
+    /// Whether New takes part in a try that goes on without it.
+    fn may_refuse(&self, snapshot: &MigrationState, new: New<'_>) -> bool {
+        matches!(new, New::AsPlanned) && write_plan(snapshot.stage).new.tolerates_refusal()
     }
 
     /// Writes the sides that the stage asks for, in a transaction that has entered the epoch.
@@ -290,7 +321,7 @@ impl<S: RequestStore> Migration<S> {
         let store = &self.core.store;
         let (definition, key) = (&snapshot.definition, entry.key);
         let plan = write_plan(snapshot.stage);
-        let bounded = plan.new.tolerates_refusal();
+        let tolerant = plan.new.tolerates_refusal();
 
         let (loan, lent) = Loan::lend(tx);
         if let Some(prepare) = work.prepare(plan.base, lent) {
@@ -324,17 +355,32 @@ impl<S: RequestStore> Migration<S> {
                 self.shared.meter.quarantined.increment(1);
             }
             (New::AsPlanned, NewWrite::Remove) => {
-                if let Err(error) = store.remove_new(&mut tx, definition, key).await {
-                    return Err((self.new_trouble(error), Some(tx)));
+                let (number, limit) = (store.found_by(&tx), self.core.options.new_timeout);
+                let removal = store.remove_new(&mut tx, definition, key);
+                match bounded(store, number, limit, removal).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return Err((self.new_trouble(error), Some(tx))),
+                    Err(cut) => return Err(self.cut(cut, number, Some(tx)).await),
                 }
             }
             (_, NewWrite::OrQuarantine | NewWrite::Required) => {
+                let (number, limit) = (store.found_by(&tx), self.core.options.new_timeout);
                 let (loan, lent) = Loan::lend(tx);
-                let result =
-                    self.borrowed(self.write_side(Side::New, work, lent), loan, Side::New).await;
+                let part = self.write_side(Side::New, work, lent);
+                let ended = match tolerant {
+                    true => bounded(store, number, limit, part).await,
+                    false => Ok(part.await),
+                };
+                let result = match ended {
+                    Ok(result) => self.given_back(result, loan, Side::New),
+                    Err(cut) => return Err(self.cut(cut, number, loan.take_back()).await),
+                };
                 let (result, back) = match result {
-                    Err((Stop::Final(WriteError::New(error)), tx)) if bounded => {
+                    Err((Stop::Final(WriteError::New(error)), tx)) if tolerant => {
                         return Err((Stop::NewRefused(store.words(&error)), tx));
+                    }
+                    Err((Stop::Transient(error), tx)) if tolerant => {
+                        return Err((Stop::NewTransient(error), tx));
                     }
                     result => result?,
                 };
@@ -372,7 +418,16 @@ impl<S: RequestStore> Migration<S> {
         loan: Loan<S::Tx>,
         side: Side,
     ) -> Result<(R, S::Tx), Stopped<E, S::Tx>> {
-        let result = future.await;
+        self.given_back(future.await, loan, side)
+    }
+
+    /// Takes the transaction back from a closure whose future has ended.
+    fn given_back<R, E: Error + Send + Sync + 'static>(
+        &self,
+        result: Result<R, E>,
+        loan: Loan<S::Tx>,
+        side: Side,
+    ) -> Result<(R, S::Tx), Stopped<E, S::Tx>> {
         let tx = loan.take_back();
         match (result, tx) {
             (Ok(result), Some(tx)) => Ok((result, tx)),
@@ -393,14 +448,41 @@ impl<S: RequestStore> Migration<S> {
         }
     }
 
+    /// New's part was cut. A connection that it may have left midway is closed, and what the server
+    /// still carries out on it ended, since that holds the locks which the next try needs.
+    async fn cut<E: Error + 'static>(
+        &self,
+        cut: Cut,
+        number: Option<u64>,
+        tx: Option<S::Tx>,
+    ) -> Stopped<E, S::Tx> {
+        let Some(tx) = tx else {
+            return (Stop::Final(WriteError::TransactionKept), None);
+        };
+        let stop = Stop::NewRefused(cut.reason);
+        if cut.ended {
+            return (stop, Some(tx));
+        }
+        let tx = self.core.store.intact(&tx).then_some(tx);
+        if let Some(number) = number {
+            interrupt(&self.core.store, number).await;
+        }
+        (stop, tx)
+    }
+
     /// New could not be touched where it must not fail the call.
     fn new_trouble<E: Error + 'static>(&self, error: StoreError) -> Stop<E> {
         match error.kind {
             StoreErrorKind::Conflict | StoreErrorKind::Unavailable => {
-                Stop::Transient(WriteError::Store(error))
+                Stop::NewTransient(WriteError::Store(error))
             }
             _ => Stop::NewRefused(self.core.store.words(&error)),
         }
+    }
+
+    /// What an error of New's says in the quarantine.
+    pub(crate) fn reason<E: Error + 'static>(&self, error: &WriteError<E>) -> String {
+        self.core.store.words(error.source().unwrap_or(error))
     }
 }
 

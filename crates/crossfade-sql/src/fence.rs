@@ -24,6 +24,7 @@ use crate::error::code;
 #[cfg(feature = "mysql")]
 use crate::error::mysql_number;
 use crate::error::{Doing, failure, failure_in_chain, store_error, words_in_chain};
+use crate::interrupt::Mark;
 #[cfg(feature = "mysql")]
 use crate::mariadb;
 use crate::mechanism::Mechanism;
@@ -101,7 +102,7 @@ impl Database {
             Engine::Postgres => {
                 let arguments = self.enter_arguments(migration, epoch, key, lock_timeout);
                 let enter = self.enter_postgres(migration, epoch, &arguments);
-                let entered = self.begin_postgres(&enter).await;
+                let entered = self.begin_postgres(&enter, lock_timeout.is_some()).await;
                 entered.map_err(|error| match code(&error).as_deref() {
                     Some("22012") if !self.keeps(Mechanism::FreshCheck) => EnterError::Closed,
                     _ => turned_away(error),
@@ -201,17 +202,29 @@ impl Database {
         }
     }
 
-    /// Begins a transaction with `enter` in the same round trip.
-    pub(crate) async fn begin_postgres(&self, enter: &str) -> Result<Session, sqlx::Error> {
+    /// Begins a transaction with `enter` in the same round trip. One whose waits are bounded can be
+    /// found by its mark.
+    pub(crate) async fn begin_postgres(
+        &self,
+        enter: &str,
+        bounded: bool,
+    ) -> Result<Session, sqlx::Error> {
         let named = &self.inner.name_isolation;
+        let mark = bounded.then(Mark::random);
+        let marking = mark.map_or_else(String::new, |mark| format!("; {}", mark.on_postgres()));
         loop {
             let naming = named.load(Ordering::Relaxed);
             let level = if naming { " isolation level read committed" } else { "" };
-            match self.begin_by(format!("begin{level}; {enter}")).await {
+            match self.begin_by(format!("begin{level}; {enter}{marking}")).await {
                 Err(error) if !naming && code(&error).as_deref() == Some(OTHER_ISOLATION) => {
                     named.store(true, Ordering::Relaxed);
                 }
-                begun => return begun,
+                begun => {
+                    return begun.map(|mut session| {
+                        session.mark = mark;
+                        session
+                    });
+                }
             }
         }
     }
@@ -274,9 +287,13 @@ impl Database {
         enter: &str,
         lock_timeout: Option<Duration>,
     ) -> Result<Session, sqlx::Error> {
+        let mark = lock_timeout.map(|_| Mark::random());
         let bounds = lock_timeout.map_or_else(String::new, mariadb::lock_bounds);
-        let begin = mariadb::begin(&(bounds + &mariadb::passed_fence(migration)));
-        self.begin_by(format!("{begin}; {enter}")).await
+        let marking = mark.map_or_else(String::new, Mark::on_mariadb);
+        let begin = mariadb::begin(&(bounds + &marking + &mariadb::passed_fence(migration)));
+        let mut session = self.begin_by(format!("{begin}; {enter}")).await?;
+        session.mark = mark;
+        Ok(session)
     }
 }
 
@@ -343,8 +360,20 @@ impl FencedStore for Database {
         joined::step_back(&mut tx.session).await
     }
 
-    async fn settle(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        joined::settle(&mut tx.session).await
+    async fn settle(&self, tx: &mut Tx, check_new: Option<&Definition>) -> Result<(), StoreError> {
+        joined::settle(&mut tx.session, check_new).await
+    }
+
+    fn found_by(&self, tx: &Tx) -> Option<u64> {
+        tx.session.mark.map(Mark::number)
+    }
+
+    async fn interrupt(&self, number: u64) -> Result<(), StoreError> {
+        Mark::of(number).interrupt(self).await
+    }
+
+    fn intact(&self, tx: &Tx) -> bool {
+        tx.session.intact()
     }
 
     async fn state_within(

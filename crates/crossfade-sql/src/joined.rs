@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crossfade_core::Definition;
 #[cfg(feature = "sqlite")]
 use crossfade_store::StoreErrorKind;
 use crossfade_store::{EnterError, Entry, StoreError};
@@ -9,6 +10,8 @@ use crossfade_store::{EnterError, Entry, StoreError};
 use crate::error::Doing;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::fence::turned_away;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use crate::interrupt::Mark;
 #[cfg(feature = "mysql")]
 use crate::mariadb;
 use crate::session::Session;
@@ -26,10 +29,16 @@ pub(crate) async fn join(
 ) -> Result<(), EnterError> {
     let Entry { migration, epoch, key } = entry;
     session.bounded = lock_timeout.is_some();
+    // One mark does for all writes of a transaction. It stands in front of the savepoint, since
+    // going back to that lets go of later locks.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    let mark = (session.bounded && session.mark.is_none()).then(Mark::random);
     match database.engine() {
         #[cfg(feature = "mysql")]
         Engine::Mysql => {
-            let passed = mariadb::passed_within(migration, lock_timeout);
+            let marking = mark.map_or_else(String::new, Mark::on_mariadb);
+            let passed = mariadb::passed_within(migration, lock_timeout, &marking);
+            session.mark = session.mark.or(mark);
             let enter = database.enter_mariadb(migration, epoch, Some(key));
             let text = format!("{passed}savepoint {SAVEPOINT}; {enter}");
             session.run_script(&text).await.map_err(turned_away)
@@ -46,7 +55,9 @@ pub(crate) async fn join(
             };
             let arguments = database.enter_arguments(migration, epoch, Some(key), lock_timeout);
             let enter = database.enter_postgres(migration, epoch, &arguments);
-            let text = format!("savepoint {SAVEPOINT}; {keep}{enter}");
+            let marking = mark.map_or_else(String::new, |mark| mark.on_postgres() + "; ");
+            session.mark = session.mark.or(mark);
+            let text = format!("{marking}savepoint {SAVEPOINT}; {keep}{enter}");
             session.run_script(&text).await.map_err(turned_away)
         }
         #[cfg(feature = "sqlite")]
@@ -78,7 +89,16 @@ pub(crate) async fn step_back(session: &mut Session) -> Result<(), StoreError> {
 }
 
 /// Releases the savepoint, which fails in a transaction that is aborted or another one.
-pub(crate) async fn settle(session: &mut Session) -> Result<(), StoreError> {
+pub(crate) async fn settle(
+    session: &mut Session,
+    check_new: Option<&Definition>,
+) -> Result<(), StoreError> {
+    let before = match (session.engine(), check_new) {
+        #[cfg(feature = "postgres")]
+        (Engine::Postgres, Some(definition)) => check_now(definition),
+        // MariaDB defers no check, and SQLite cannot be asked for one.
+        _ => String::new(),
+    };
     let after = match session.engine() {
         #[cfg(feature = "mysql")]
         Engine::Mysql => mariadb::LEFT_WITHIN,
@@ -93,6 +113,30 @@ pub(crate) async fn settle(session: &mut Session) -> Result<(), StoreError> {
         #[cfg(feature = "sqlite")]
         Engine::Sqlite => "",
     };
-    let text = format!("release savepoint {SAVEPOINT}{after}");
+    let text = format!("{before}release savepoint {SAVEPOINT}{after}");
     session.run_script(&text).await.doing("failed to end a write within a transaction")
+}
+
+/// Checks New's own deferred constraints, by name: all of them would be the caller's too, whose
+/// statements may not be complete before its commit. A name is one of its schema's, so the check
+/// also reaches constraints of that name on other tables there. Afterwards they are deferred again.
+#[cfg(feature = "postgres")]
+fn check_now(definition: &Definition) -> String {
+    let table = &definition.new.table;
+    let quote = |name: &str| Engine::Postgres.quote(name);
+    let schema = table.schema.as_ref().map(|schema| quote(schema.as_str()) + ".");
+    let exact = schema.unwrap_or_default() + &quote(table.name.as_str());
+    format!(
+        "do $crossfade$ declare every text; late text; begin \
+           select string_agg(format('%I.%I', n.nspname, c.conname), ', '), \
+             string_agg(format('%I.%I', n.nspname, c.conname), ', ') filter (where c.condeferred) \
+             into every, late \
+             from pg_catalog.pg_constraint c \
+             join pg_catalog.pg_namespace n on n.oid = c.connamespace \
+             where c.conrelid = coalesce(to_regclass('{exact}'), to_regclass('{table}')) \
+             and c.condeferrable; \
+           if every is not null then execute 'set constraints ' || every || ' immediate'; end if; \
+           if late is not null then execute 'set constraints ' || late || ' deferred'; end if; \
+         end $crossfade$; "
+    )
 }

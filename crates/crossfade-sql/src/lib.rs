@@ -15,6 +15,7 @@ mod dialect;
 mod error;
 mod fence;
 mod install;
+mod interrupt;
 mod joined;
 mod key_texts;
 #[cfg(feature = "mysql")]

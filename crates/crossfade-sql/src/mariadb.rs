@@ -51,7 +51,7 @@ pub(crate) fn rollback() -> String {
 /// Gives the session its own settings back.
 const RESTORE: &str = "set autocommit = 1, innodb_lock_wait_timeout = @crossfade_rows, \
     lock_wait_timeout = @crossfade_tables, max_statement_time = @crossfade_time, \
-    @crossfade_fence = null";
+    @crossfade_fence = null, @crossfade_mark = if(release_lock(@crossfade_mark), null, null)";
 
 /// The assignment by which a transaction says that it passed a migration's fence, as the triggers of
 /// a capture ask. It ends with the transaction: both of its ends take it back in their own text, and
@@ -69,15 +69,16 @@ pub(crate) fn lock_bounds(timeout: std::time::Duration) -> String {
 }
 
 /// Says within a transaction that is under way which fence a write passes, and bounds its waits for
-/// locks, until [`LEFT_WITHIN`]; in front of another statement.
+/// locks, until [`LEFT_WITHIN`]; in front of another statement. `marking` are more assignments.
 pub(crate) fn passed_within(
     migration: &MigrationName,
     lock_timeout: Option<std::time::Duration>,
+    marking: &str,
 ) -> String {
     let bounds = lock_timeout.map_or_else(String::new, lock_bounds);
     format!(
         "set @crossfade_outer_rows = @@innodb_lock_wait_timeout, \
-         @crossfade_outer_tables = @@lock_wait_timeout{bounds}{}; ",
+         @crossfade_outer_tables = @@lock_wait_timeout{bounds}{marking}{}; ",
         passed_fence(migration)
     )
 }

@@ -60,7 +60,7 @@ pub(crate) async fn enter(
                 hex(&key.text()),
                 operation.attempt,
             );
-            match database.begin_postgres(&enter).await {
+            match database.begin_postgres(&enter, lock_timeout.is_some()).await {
                 Ok(session) => Ok(Admission::First(Tx { session })),
                 Err(error) if code(&error).as_deref() == Some(REPEATED) => {
                     earlier(database, entry, operation).await

@@ -37,6 +37,7 @@ use crate::database::{Database, Engine, Pool};
 use crate::error::failure;
 #[cfg(feature = "mysql")]
 use crate::error::{DUPLICATE, mysql_number};
+use crate::interrupt::Mark;
 #[cfg(feature = "mysql")]
 use crate::mariadb;
 use crate::mechanism::Mechanism;
@@ -111,6 +112,8 @@ pub(crate) struct Session {
     midway: bool,
     /// Whether the write under way within the caller's transaction bounds its waits for locks.
     pub(crate) bounded: bool,
+    /// By what others find the transaction that is open on it.
+    pub(crate) mark: Option<Mark>,
     /// Held while this is SQLite's one writer, or one of the snapshots.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -284,6 +287,7 @@ impl Session {
             #[cfg(feature = "mysql")]
             midway: false,
             bounded: false,
+            mark: None,
             place: None,
         })
     }
@@ -358,6 +362,15 @@ impl Session {
             #[cfg(feature = "sqlite")]
             Raw::Sqlite(_) => self.open = false,
         }
+    }
+
+    /// Whether its next statement gets an answer of its own, whatever was dropped before. sqlx skips
+    /// the rest of an answer on PostgreSQL, and SQLite carries statements out in turn.
+    pub(crate) fn intact(&self) -> bool {
+        #[cfg(feature = "mysql")]
+        return !self.midway;
+        #[cfg(not(feature = "mysql"))]
+        true
     }
 
     /// Its engine.

@@ -147,13 +147,37 @@ pub trait FencedStore: Send + Sync + Debug + 'static {
     async fn step_back(&self, tx: &mut Self::Tx) -> Result<(), StoreError>;
 
     /// Makes what was done since [`join`](Self::join) part of the transaction, and lifts the bound
-    /// on waits.
+    /// on waits. Where a definition is given, constraints on its New table that would be checked at
+    /// the commit are checked now, if the database can.
     ///
     /// # Errors
     ///
     /// Whatever the database answers, also where a statement since then has failed unnoticed. The
     /// transaction is good for `step_back` only.
-    async fn settle(&self, tx: &mut Self::Tx) -> Result<(), StoreError>;
+    async fn settle(
+        &self,
+        tx: &mut Self::Tx,
+        check_new: Option<&Definition>,
+    ) -> Result<(), StoreError>;
+
+    /// A number by which [`interrupt`](Self::interrupt) finds the transaction while it is open.
+    /// `None` where it was begun without a bound on waits, or the database cannot interrupt.
+    fn found_by(&self, tx: &Self::Tx) -> Option<u64>;
+
+    /// Asks the database, on another connection, to end the statement that a transaction is
+    /// carrying out; that statement then fails. Nothing happens where there is none.
+    ///
+    /// It has an effect until it returns. Dropped midway it may have one later, as long as the
+    /// transaction is open.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers, and kind `Unavailable` where there is no connection to ask on.
+    async fn interrupt(&self, number: u64) -> Result<(), StoreError>;
+
+    /// Whether the transaction can be spoken to, and rolled back, after a future that used it was
+    /// dropped midway. Where not, only dropping it is left.
+    fn intact(&self, tx: &Self::Tx) -> bool;
 
     /// One migration's state as the transaction's own connection reads it. Another connection may
     /// not be there to be had while this one is held.

@@ -15,7 +15,7 @@ pub(crate) use apart::Apart;
 pub(crate) use bench::{Bench, WAIT, definition, delete, eventually, put, put_in, read_side};
 pub(crate) use cli::{Answer, Project};
 pub(crate) use database::{TestDatabase, engines};
-pub(crate) use dropped::{drop_after, dropped_at_every_point};
+pub(crate) use dropped::{acknowledged, drop_after, dropped_at_every_point, panic_at, panics};
 pub(crate) use people::{People, PeopleError, Side};
 pub(crate) use recorder::{Labels, Recorded};
 pub(crate) use replica::ReplicaServer;
