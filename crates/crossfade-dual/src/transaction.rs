@@ -113,8 +113,8 @@ impl<S: RequestStore> Migration<S> {
     ///
     /// In `dual_write` New's refusals are those of `write`. A deadlock or serialization failure of
     /// New's is one at once where the transaction outlives it. On MariaDB a true deadlock ends the
-    /// whole transaction, by `Aborted`; so does, on MariaDB and PostgreSQL, a closure of New's that
-    /// had to be dropped in the middle of a statement.
+    /// whole transaction, by `Aborted`; so does there a closure of New's that had to be dropped in
+    /// the middle of a statement.
     ///
     /// On PostgreSQL New's own deferred constraints are checked with the write in `dual_write`, so a
     /// row that only a later statement of the transaction would make good is New's refusal. From

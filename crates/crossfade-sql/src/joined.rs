@@ -85,7 +85,15 @@ pub(crate) async fn step_back(session: &mut Session) -> Result<(), StoreError> {
         _ => "",
     };
     let text = format!("rollback to savepoint {SAVEPOINT}; release savepoint {SAVEPOINT}{after}");
-    session.run_script(&text).await.doing("failed to undo a write within a transaction")
+    #[cfg_attr(not(feature = "postgres"), expect(unused_mut, reason = "only there is it repeated"))]
+    let mut stepped = session.run_script(&text).await;
+    // On PostgreSQL sqlx may tell the error of a statement that was dropped midway to whoever speaks
+    // next, whose own statement is then not sent.
+    #[cfg(feature = "postgres")]
+    if stepped.is_err() && session.engine() == Engine::Postgres {
+        stepped = session.run_script(&text).await;
+    }
+    stepped.doing("failed to undo a write within a transaction")
 }
 
 /// Releases the savepoint, which fails in a transaction that is aborted or another one.
