@@ -1,9 +1,9 @@
 //! New's part of a write where it must not hold Legacy up: bounded in time, a panic contained.
 
-use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -56,20 +56,13 @@ pub(crate) async fn interrupt<S: RequestStore>(store: &S, number: u64) {
     }
 }
 
-/// Awaits a future; its panic is an error that tells the panic's message.
+/// Awaits a future; its panic is an error. What the panic says may quote the row, and is for the
+/// panic hook alone.
 async fn contained<R>(part: impl Future<Output = R>) -> Result<R, String> {
     let mut part = pin!(part);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| part.as_mut().poll(context))) {
         Ok(poll) => poll.map(Ok),
-        Err(panic) => std::task::Poll::Ready(Err(panicked(panic.as_ref()))),
+        Err(_) => Poll::Ready(Err("New's code panicked".to_owned())),
     })
     .await
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> String {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    message.map_or("New's code panicked".to_owned(), |text| format!("New's code panicked: {text}"))
 }
