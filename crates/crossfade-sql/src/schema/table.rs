@@ -87,10 +87,13 @@ impl KeyKind {
             Self::Integer => KeyText::Integer,
             Self::Text => KeyText::Exact,
             Self::PaddedText => KeyText::Padded,
-            // There a uuid is a text like any other.
-            #[cfg(feature = "sqlite")]
-            Self::Uuid if matches!(engine, Engine::Sqlite) => KeyText::Exact,
-            Self::Uuid => KeyText::Uuid,
+            Self::Uuid => match engine {
+                // There a uuid is a text like any other.
+                #[cfg(feature = "sqlite")]
+                Engine::Sqlite => KeyText::Exact,
+                #[cfg(any(feature = "mysql", feature = "postgres"))]
+                _ => KeyText::Uuid,
+            },
         }
     }
 
