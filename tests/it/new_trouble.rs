@@ -438,3 +438,39 @@ async fn a_deferred_refusal_in_a_callers_transaction_is_news_own() {
     drop(app);
     test.drop().await;
 }
+
+/// A deferred constraint of New's waits, at the commit, for a row that somebody holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_waits_for_new_waits_once() {
+    let test = TestDatabase::create(Engine::Postgres, "commit_waits").await;
+    let bench = Bench::new(test.open().await).await;
+    bench
+        .sql(
+            "create table parents (id bigint primary key); insert into parents values (1); \
+             alter table people_v2 add column parent bigint not null default 1 \
+                 references parents (id) deferrable initially deferred",
+        )
+        .await;
+    bench.go(Stage::DualWrite).await;
+    let options = Options::default().new_lock_timeout(Duration::from_millis(100));
+    let (_app, migration) = start(bench.db.clone(), options).await;
+    let mut holder = bench.db.postgres().expect("PostgreSQL").begin().await.expect("begin");
+    let hold = "select 1 from parents for update";
+    sqlx::query(hold).execute(&mut *holder).await.expect("held");
+    let times = AtomicU32::new(0);
+    let written = migration
+        .write(
+            &1i64,
+            |tx| async move { People::legacy(tx).put(1, "written").await },
+            |tx| {
+                times.fetch_add(1, Ordering::Relaxed);
+                async move { People::new(tx).put(1, "written").await }
+            },
+        )
+        .await;
+    written.expect("nobody's outage");
+    assert_eq!(times.load(Ordering::Relaxed), 1);
+    bench.expect(1, Some("written"), None).await;
+    assert!(bench.state().await.quarantined.contains("1"));
+    test.drop().await;
+}

@@ -276,6 +276,10 @@ impl<S: RequestStore> Migration<S> {
             }
             Err(CommitError::Unknown(error)) => Err(Stop::Final(WriteError::CommitUnknown(error))),
             Err(CommitError::Transient(error)) => Err(match self.may_refuse(snapshot, new) {
+                // A wait as long as New may make it was waited once.
+                true if error.kind == StoreErrorKind::LockTimeout => {
+                    Stop::NewRefused(store.words(&error))
+                }
                 true => Stop::NewTransient(WriteError::Store(error)),
                 false => Stop::Transient(WriteError::Store(error)),
             }),
