@@ -158,6 +158,8 @@ impl<'a, P: Pair> Act<'a, P> {
             return Err(Told::Fail);
         }
         if self.mishap == Mishap::PanicsAfter(side) {
+            // Before `live`, a panic of New's is contained, and counts as a refusal.
+            self.note(side, Called::Told);
             // Past the panic hook, which would print it.
             resume_unwind(Box::new(Planned));
         }
