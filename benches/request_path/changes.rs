@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossfade::{Db, Engine, Flags, Migration, Stage};
+use crossfade::{Db, Engine, Migration, Stage};
+use crossfade_control::{FlagChange, FlagEdit, Stores, change_flag};
 
 use crate::ground::{FLAG, Ground, LEGACY, NEW, get, put_both};
 use crate::spread::Spread;
@@ -24,20 +25,21 @@ struct Load {
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 pub(crate) async fn under_load(engine: Engine) {
     let ground = Ground::prepare(engine).await;
-    let flags = Flags::forced::<&str, bool>([]);
-    let migration = ground.app(&flags).await;
+    flip(&ground, FlagEdit::Ensure).await;
+    let migration = ground.app_of_operators().await;
     let quiet = load(&ground, &migration, async || {}).await;
     let mut on = false;
     let flipped = load(&ground, &migration, async || {
         on = !on;
-        flags.force(FLAG, on);
+        flip(&ground, if on { FlagEdit::On } else { FlagEdit::Off }).await;
     })
     .await;
+    // To and fro between `dual_write` and `ramp_down`.
+    let mut to = Stage::RampDown;
     let staged = load(&ground, &migration, async || {
-        let to = match ground.state().await.stage {
-            Stage::Live => Stage::RampDown,
-            _ => Stage::Live,
-        };
+        if ground.state().await.stage == to {
+            to = if to == Stage::RampDown { Stage::DualWrite } else { Stage::RampDown };
+        }
         ground.step(to).await;
     })
     .await;
@@ -50,7 +52,22 @@ pub(crate) async fn under_load(engine: Engine) {
         load.reads.print_against(&quiet.reads, &format!("{engine}, reads, {what} against nothing"));
         load.writes
             .print_against(&quiet.writes, &format!("{engine}, writes, {what} against nothing"));
+        let step =
+            |with: &Spread, without: &Spread| with.at(100.0).saturating_sub(without.at(100.0));
+        println!(
+            "{engine}, {what}: the slowest read is {:?} slower than beside nothing, the slowest \
+             write {:?}",
+            step(&load.reads, &quiet.reads),
+            step(&load.writes, &quiet.writes)
+        );
     }
+}
+
+/// Edits the read flag as an operator does: for every process, through the database.
+async fn flip(ground: &Ground, edit: FlagEdit) {
+    let change =
+        FlagChange { flag: &FLAG.parse().expect("a flag key"), edit, actor: "bench", reason: "" };
+    change_flag(Stores::of(&ground.database), change).await.expect("changed");
 }
 
 async fn load(ground: &Ground, migration: &Migration, mut change: impl AsyncFnMut()) -> Load {

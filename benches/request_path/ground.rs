@@ -88,6 +88,12 @@ impl Ground {
         }
     }
 
+    /// A process whose flags are those that operators edit.
+    pub(crate) async fn app_of_operators(&self) -> Migration {
+        let app = Crossfade::builder_on(self.database.clone()).build().await.expect("starts");
+        app.migration("people").expect("registered")
+    }
+
     pub(crate) async fn app(&self, flags: &Flags) -> Migration {
         let app = Crossfade::builder_on(self.database.clone())
             .flags(flags.clone())

@@ -98,15 +98,19 @@ pub(crate) fn beside() {
         let migration = ground.app(&on).await;
         let db = Db::from(&ground.database);
         crate::ground::put_both(&migration, 1, "one").await.expect("written");
-        let mut ratios = Vec::new();
+        let (mut rates, mut ratios) = ([const { Vec::new() }; 2], Vec::new());
         for _ in 0..ROUNDS {
-            ratios.push(reads_of_peer(&db).await / reads(&migration, &db).await);
+            let times = [reads_of_peer(&db).await, reads(&migration, &db).await];
+            ratios.push(times[0] / times[1]);
+            for (rates, time) in rates.iter_mut().zip(times) {
+                rates.push(TASKS as f64 * READS as f64 / time);
+            }
         }
-        ratios.sort_by(f64::total_cmp);
+        let [of_peer, ours] = rates.map(median);
         println!(
-            "{TASKS} tasks on one thread: Crossfade reads {:.2} times what Migrators read, one for \
-             each task",
-            ratios[ROUNDS / 2]
+            "{TASKS} tasks on one thread: Migrators, one for each task, {of_peer:.0} reads/s, \
+             Crossfade {ours:.0}, {:.2} times as many",
+            median(ratios)
         );
         slow_shadow(&migration, &db).await;
         cancelled(&ground, &migration, &db).await;
@@ -121,6 +125,11 @@ pub(crate) fn beside() {
     let rate = |time: f64| TASKS as f64 * READS as f64 / time;
     let on_server = rate(server.block_on(reads(&migration, &db)));
     println!("{TASKS} tasks of a server share one handle of Crossfade: {on_server:.0} reads/s");
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 /// Seconds that all tasks take through one handle.
