@@ -4,6 +4,8 @@
 //! may be a tenth of a second old, and only to users with the right `PROCESS`. So the look waits for
 //! the epoch's row itself, as a closer does, which holds nobody up; see `fence.rs`.
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossfade_core::{Epoch, MigrationName};
@@ -15,12 +17,18 @@ use crate::error::{Doing, mysql_number};
 use crate::session::Session;
 use crate::value::args;
 
-/// How long the server's copy of its locks is at most kept, with something to spare. Whoever asks
-/// more often gets the same copy again.
+/// How long the server keeps its copy of its locks, with something to spare. Whoever asks more often
+/// gets the same copy again, and so does everybody while others ask as often.
 const COPY_AGE: Duration = Duration::from_millis(120);
+
+/// The longest pause between two looks at the copy.
+const LONGEST_PAUSE: Duration = Duration::from_millis(900);
 
 /// How often a connection is looked at that always has a new statement by the time it would be ended.
 const LOOKS: u32 = 20;
+
+/// Numbers this process's looks.
+static LOOKED: AtomicU64 = AtomicU64::new(0);
 
 /// The server's number for what only users with another right may do.
 const ACCESS_DENIED: u16 = 1227;
@@ -29,8 +37,8 @@ const ACCESS_DENIED: u16 = 1227;
 const STATEMENTS: &str = "\
 select cast(id as signed), cast(query_id as signed) from information_schema.processlist";
 
-/// Whoever keeps this connection from the row that it waits for. Those who wait for it too hold
-/// nothing, and a transaction without a number has locked no key, so it is no writer's: all of those
+/// Whoever keeps this connection from the row that it waits for, in a statement with this word: an
+/// old copy may hold an earlier wait of the same connection. Those who wait for it too hold nothing, and a transaction without a number has locked no key, so it is no writer's: all of those
 /// look the same here.
 const HOLDERS: &str = "\
 select distinct cast(b.trx_mysql_thread_id as signed), concat_ws(', ', concat('user ', p.user),
@@ -40,7 +48,7 @@ from information_schema.innodb_lock_waits w
 join information_schema.innodb_trx r on r.trx_id = w.requesting_trx_id
 join information_schema.innodb_trx b on b.trx_id = w.blocking_trx_id
 left join information_schema.processlist p on p.id = b.trx_mysql_thread_id
-where r.trx_mysql_thread_id = $1 and w.blocking_trx_id <> 0
+where r.trx_mysql_thread_id = $1 and r.trx_query like $2 and w.blocking_trx_id <> 0
 and not b.trx_requested_lock_id <=> w.blocking_lock_id
 order by 1";
 
@@ -49,6 +57,8 @@ order by 1";
 struct Look {
     holders: Vec<EpochHolder>,
     statements: Vec<(i64, i64)>,
+    /// Somebody holds it, and the server has not told who.
+    untold: bool,
 }
 
 pub(super) async fn holders(
@@ -81,6 +91,11 @@ pub(super) async fn terminate(
     let mut watcher = database.session().await.doing(doing)?;
     for _ in 0..LOOKS {
         let look = look(database, &mut watcher, migration, epoch).await.doing(doing)?;
+        if look.untold {
+            let message = "the server does not tell who holds the epoch";
+            return Err(StoreError::new(StoreErrorKind::Conflict, message)
+                .with_hint("somebody may ask for its locks all the time; try again"));
+        }
         if !look.holders.iter().any(|holder| holder.pid == pid) {
             return Ok(false);
         }
@@ -116,16 +131,26 @@ async fn look(
     let id = waiter.fetch_one(id, args![]).await?.map_or(0, |row| row.int(0));
     let statements = watcher.fetch(STATEMENTS, args![]).await?;
     let statements = statements.iter().map(|row| (row.int(0), row.int(1))).collect();
-    let row = "select epoch from crossfade_epochs where migration = $1 and epoch = $2 \
-               for update wait 2";
-    let mut waiting = Box::pin(waiter.fetch(row, args![migration.as_str(), epoch.get()]));
+    let word = format!("look_{}", LOOKED.fetch_add(1, Ordering::Relaxed));
+    let row = format!(
+        "select epoch as {word}_ from crossfade_epochs where migration = $1 and epoch = $2 \
+         for update wait 5"
+    );
+    let mut waiting = Box::pin(waiter.fetch(&row, args![migration.as_str(), epoch.get()]));
+    let mut untold = false;
+    let mut pause = COPY_AGE;
     let rows = loop {
         tokio::select! {
-            // It has the row, or has waited for too long.
-            _ = &mut waiting => break Vec::new(),
-            () = tokio::time::sleep(COPY_AGE) => {}
+            had = &mut waiting => {
+                untold = had.is_err();
+                break Vec::new();
+            }
+            () = tokio::time::sleep(pause) => {}
         }
-        let rows = watcher.fetch(HOLDERS, args![id]).await?;
+        // Two who look in step would keep each other's copy old.
+        let more = RandomState::new().hash_one(()) % u64::from(pause.subsec_millis());
+        pause = (pause + Duration::from_millis(more)).min(LONGEST_PAUSE);
+        let rows = watcher.fetch(HOLDERS, args![id, format!("%{word}\\_%")]).await?;
         if !rows.is_empty() {
             watcher.execute(&format!("kill query {id}"), args![]).await?;
             // Its error is the one that was asked for.
@@ -137,5 +162,5 @@ async fn look(
     waiter.rollback().await;
     let holder =
         |row: &crate::value::Row| EpochHolder { pid: row.int(0), description: row.text(1) };
-    Ok(Look { holders: rows.iter().map(holder).collect(), statements })
+    Ok(Look { holders: rows.iter().map(holder).collect(), statements, untold })
 }
