@@ -92,10 +92,15 @@ async fn each_call_is_counted_and_each_name_is_documented() {
         assert_eq!(alone("crossfade_quarantined_keys"), 1.0);
         put(&migration, 3, "bad").await.expect_err("New refuses it");
         assert_eq!(writes("new_failed"), 1.0);
+        let reached = tokio::sync::Notify::new();
+        let hangs = |_| async {
+            reached.notify_one();
+            std::future::pending::<Result<u64, PeopleError>>().await
+        };
+        let new = |tx| async move { People::new(tx).put(4, "dropped").await };
         tokio::select! {
-            biased;
-            _ = put(&migration, 4, "dropped") => panic!("no database answers so soon"),
-            () = std::future::ready(()) => {}
+            _ = migration.write(&4i64, hangs, new) => panic!("Legacy never answers"),
+            () = reached.notified() => {}
         }
         assert_eq!(writes("dropped"), 1.0);
 
