@@ -2,17 +2,11 @@
 //! out what it was sent: nothing definite is made of them.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use crossfade::{
-    Backoff, Crossfade, Engine, Flags, Known, Once, OperationId, Options, Stage, TransactionError,
-    Travels, WriteError,
-};
-use crossfade_sql::Mechanism;
-use crossfade_store::ControlStore;
-use crossfade_testkit::{Fault, Proxy};
+use crossfade::{Engine, Known, Once, OperationId, Stage, TransactionError, Travels, WriteError};
+use crossfade_testkit::Fault;
 
-use crate::support::{Bench, People, TestDatabase, definition, eventually, put, put_in};
+use crate::support::{Far, People, put, put_in};
 
 /// How a pooler says that the server is lost.
 const fn lost(engine: Engine) -> Fault {
@@ -22,33 +16,10 @@ const fn lost(engine: Engine) -> Fault {
     }
 }
 
-/// A server, the proxy that plays the pooler, and an application behind it with one connection.
-async fn behind(engine: Engine, stage: Stage) -> (TestDatabase, Bench, Proxy, Crossfade) {
-    let test = TestDatabase::create(engine, "pooler").await;
-    let bench = Bench::new(test.open().await).await;
-    bench.go(stage).await;
-    let (proxy, db) = test.open_behind_proxy().await;
-    let pause = Duration::from_millis(1);
-    // Once it has its lease, the instance itself rests, and the connection is the writes' alone.
-    let options = Options::default().lease(Duration::from_secs(3600));
-    let app = Crossfade::builder_on(db.without(Mechanism::Changes))
-        .flags(Flags::forced::<&str, bool>([]))
-        .options(options.tries(Backoff::new(pause, pause, 4)))
-        .build()
-        .await
-        .expect("starts");
-    app.migration("people").expect("registered");
-    eventually("it has its lease", async || {
-        !bench.db.instances(&definition().name).await.expect("instances").is_empty()
-    })
-    .await;
-    (test, bench, proxy, app)
-}
-
 async fn at_the_commit(engine: Engine, commit: &str) {
     let fault = lost(engine);
     for stage in [Stage::DualWrite, Stage::Live] {
-        let (test, bench, proxy, app) = behind(engine, stage).await;
+        let Far { test, bench, proxy, app } = Far::new(engine, stage).await;
         let migration = app.migration("people").expect("registered");
 
         let armed = proxy.arm(commit, fault);
@@ -102,7 +73,7 @@ async fn a_commit_that_a_proxy_lost_is_unknown_on_mariadb() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_in_a_transaction_that_a_pooler_lost_is_tried_again() {
     for engine in [Engine::Mysql, Engine::Postgres] {
-        let (test, bench, proxy, app) = behind(engine, Stage::Live).await;
+        let Far { test, bench, proxy, app } = Far::new(engine, Stage::Live).await;
         let migration = app.migration("people").expect("registered");
         let armed = proxy.arm("insert into people_v2", lost(engine));
         put(&migration, 1, "again").await.expect("the second try is well");
@@ -116,7 +87,7 @@ async fn a_statement_in_a_transaction_that_a_pooler_lost_is_tried_again() {
 /// The statement adds to what is there, so a second run would show.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_statement_that_a_pooler_lost_is_not_run_again() {
-    let (test, bench, proxy, app) = behind(Engine::Postgres, Stage::Live).await;
+    let Far { test, bench, proxy, app } = Far::new(Engine::Postgres, Stage::Live).await;
     let migration = app.migration("people").expect("registered");
     let adds = |table: &str, key: &str| {
         format!(

@@ -1,14 +1,11 @@
 //! Declared writes with an operation id: exactly once, whatever becomes of the commit's request or
 //! answer, in stages whose writes travel as one statement and in the others.
 
-use std::time::Duration;
-
-use crossfade::{Crossfade, Engine, Flags, Once, OperationId, Options, Stage, WriteError};
-use crossfade_store::ControlStore;
+use crossfade::{Engine, Flags, Once, OperationId, Stage, WriteError};
 use crossfade_testkit::Fault;
 
 use super::one_statement;
-use crate::support::{Bench, TestDatabase, definition, engines, eventually};
+use crate::support::{Bench, Far, engines};
 
 /// A pair that is not the same when it is carried out twice: what is there is written longer.
 fn appends(engine: Engine) -> [String; 2] {
@@ -35,21 +32,8 @@ async fn a_lost_commit_is_found_out() {
     ];
     for (engine, commit) in spellings {
         for stage in [Stage::Off, Stage::DualWrite, Stage::Live, Stage::Complete] {
-            let test = TestDatabase::create(engine, "declared_once").await;
-            let bench = Bench::new(test.open().await).await;
-            bench.go(stage).await;
-            let (proxy, db) = test.open_behind_proxy().await;
-            let app = Crossfade::builder_on(db)
-                .flags(Flags::forced::<&str, bool>([]))
-                .options(Options::default().lease(Duration::from_secs(3600)))
-                .build()
-                .await
-                .expect("starts");
+            let Far { test, bench, proxy, app } = Far::new(engine, stage).await;
             let migration = app.migration("people").expect("registered");
-            eventually("it has its lease", async || {
-                !bench.db.instances(&definition().name).await.expect("instances").is_empty()
-            })
-            .await;
             let [legacy, new] = appends(engine);
             let statement = migration.statement(&legacy, &new).await.expect("fits");
             if engine == Engine::Postgres {

@@ -5,6 +5,7 @@ mod bench;
 mod cli;
 mod database;
 mod dropped;
+mod far;
 mod people;
 mod recorder;
 mod replica;
@@ -16,6 +17,7 @@ pub(crate) use bench::{Bench, WAIT, definition, delete, eventually, put, put_in,
 pub(crate) use cli::{Answer, Project};
 pub(crate) use database::{TestDatabase, engines};
 pub(crate) use dropped::{acknowledged, drop_after, dropped_at_every_point, panic_at, panics};
+pub(crate) use far::Far;
 pub(crate) use people::{People, PeopleError, Side};
 pub(crate) use recorder::{Labels, Recorded};
 pub(crate) use replica::ReplicaServer;
