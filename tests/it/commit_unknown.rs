@@ -32,7 +32,7 @@ impl Spelling {
     /// What stands in no other request.
     const fn text(self) -> &'static str {
         match self {
-            Self::Mariadb => "release savepoint crossfade_transaction; commit",
+            Self::Mariadb => "call crossfade_commit",
             Self::Plain => "commit",
             Self::Asking => "commit and chain",
         }

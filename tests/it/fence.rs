@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crossfade::{Engine, Flags, Stage};
-use crossfade_core::{Epoch, ToKey};
+use crossfade_core::{Epoch, ToKey, epoch_lock_id};
 use crossfade_store::{ControlStore, EnterError, Entry, FencedStore, StageChange, StoreErrorKind};
 
 use sqlx::AssertSqlSafe;
@@ -298,6 +298,29 @@ async fn init_mends_the_fence_of_a_restored_backup() {
         assert_eq!(mended, ["fence of people, which did not fit the tables"]);
         assert!(enters(&bench, epoch).await);
         assert!(!enters(&bench, Epoch::new(epoch.get() - 1)).await);
+    }
+    assert!(bench.db.install().await.expect("init runs again").is_empty());
+    test.drop().await;
+}
+
+/// Epochs that were opened before the fence had rows of its own have none, and tables that are dumped
+/// one after the other are of different moments.
+#[tokio::test(flavor = "multi_thread")]
+async fn init_mends_the_rows_of_open_epochs() {
+    let test = TestDatabase::create(Engine::Mysql, "mended").await;
+    let bench = Bench::new(test.open().await).await;
+    let epoch = bench.go(Stage::DeleteOnly).await.epoch;
+    let before = Epoch::new(epoch.get() - 1);
+    let row = epoch_lock_id("", &definition().name, before);
+    let closed = format!("insert into crossfade_open_epochs values ({row}, 'people', {before})");
+    for (harm, [now, then]) in
+        [("delete from crossfade_open_epochs", [false, false]), (&closed, [true, true])]
+    {
+        bench.sql(harm).await;
+        assert_eq!([enters(&bench, epoch).await, enters(&bench, before).await], [now, then]);
+        let mended = bench.db.install().await.expect("init runs again");
+        assert_eq!(mended, ["fence of people, which did not fit the tables"]);
+        assert_eq!([enters(&bench, epoch).await, enters(&bench, before).await], [true, false]);
     }
     assert!(bench.db.install().await.expect("init runs again").is_empty());
     test.drop().await;

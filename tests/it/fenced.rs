@@ -14,7 +14,10 @@ async fn shut(bench: &Bench) {
             Engine::Postgres => {
                 format!("select setval('crossfade_fence_people', {})", epoch.next().get() * 2)
             }
-            _ => format!("update crossfade_epochs set closed_ms = 1 where epoch = {epoch}"),
+            Engine::Mysql => format!("delete from crossfade_open_epochs where epoch = {epoch}"),
+            Engine::Sqlite => {
+                format!("update crossfade_epochs set closed_ms = 1 where epoch = {epoch}")
+            }
         })
         .await;
 }

@@ -12,8 +12,9 @@ async fn begin(db: &Db, polls: u32) -> Result<bool, PeopleError> {
     let mut conn = db.conn().await?;
     let begun = match conn.engine() {
         Engine::Mysql => {
-            let mut conn = conn.mysql()?;
-            drop_after(async { conn.begin().await.map(drop) }, polls).await
+            let conn = conn.mysql()?;
+            let begin = async { conn.connection().await?.begin().await.map(drop) };
+            drop_after(begin, polls).await
         }
         Engine::Postgres => {
             let mut conn = conn.postgres()?;

@@ -7,7 +7,7 @@ use crossfade::{Crossfade, Database, Db, Engine, Flags, Options, Stage};
 use crossfade_core::Key;
 use crossfade_store::{ControlStore, EnterError, Entry, FencedStore, SchemaStore, StoreErrorKind};
 use sqlx::mysql::MySqlPool;
-use sqlx::{AssertSqlSafe, MySqlConnection};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 
 use crate::support::{Bench, People, PeopleError, TestDatabase, definition, eventually, put};
 
@@ -109,6 +109,34 @@ async fn a_closure_that_commits_is_told() {
     test.drop().await;
 }
 
+/// A closure's own `begin` is a savepoint: what is rolled back to it is gone, and the rest is whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_begin_on_the_bare_connection_is_a_savepoint() {
+    let (test, bench) = bench("savepoint").await;
+    bench.go(Stage::Live).await;
+    let app = bench.app(&Flags::forced::<&str, bool>([])).await;
+    let migration = app.migration("people").expect("registered");
+    let written = migration.write(
+        &1i64,
+        |mut tx| async move {
+            let insert = "insert into people (id, name) values (?, ?)";
+            let connection = tx.mysql()?.connection().await?;
+            sqlx::query(insert).bind(1).bind("kept").execute(&mut *connection).await?;
+            let mut savepoint = connection.begin().await?;
+            sqlx::query(insert).bind(2).bind("undone").execute(&mut *savepoint).await?;
+            savepoint.rollback().await?;
+            Ok::<_, PeopleError>(1)
+        },
+        |tx| async move { People::new(tx).put(1, "kept").await },
+    );
+    assert_eq!(written.await.expect("written"), 1);
+    bench.expect(1, Some("kept"), Some("kept")).await;
+    bench.expect(2, None, None).await;
+    put(&migration, 1, "well").await.expect("the connections are well");
+    drop(app);
+    test.drop().await;
+}
+
 /// The pool takes a connection back whose statement was dropped, and the next one on it must not
 /// get the rest of that answer.
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +173,8 @@ async fn the_session_gets_its_settings_back() {
     wide.go(Stage::DualWrite).await;
     let bench = narrow(&test).await;
     let settings = "select concat_ws('/', @@autocommit, @@innodb_lock_wait_timeout, \
-                    @@lock_wait_timeout, @@max_statement_time, @@in_transaction)";
+                    @@lock_wait_timeout, @@max_statement_time, @@in_transaction, \
+                    @@tx_isolation)";
     let seen = async || -> String {
         sqlx::query_scalar(settings).fetch_one(pool(&bench)).await.expect("settings")
     };
@@ -154,23 +183,31 @@ async fn the_session_gets_its_settings_back() {
     assert!(before.starts_with("ON/33/44/"), "{before}");
     let state = bench.state().await;
     let one = key("1");
-    let bound = Some(Duration::from_millis(1500));
     let entry = Entry { migration: &state.definition.name, epoch: state.epoch, key: &one };
-    let mut tx = bench.db.enter(entry, bound).await.expect("the epoch is open");
-    let inside: String = sqlx::query_scalar(settings)
-        .fetch_one(tx.mysql().expect("MariaDB"))
-        .await
-        .expect("settings");
-    assert!(inside.starts_with("OFF/2/2/"), "{inside}");
-    bench.db.commit(tx).await.expect("commits");
-    assert_eq!(seen().await, before);
-    let tx = bench.db.enter(entry, bound).await.expect("the epoch is open");
-    bench.db.rollback(tx).await;
-    assert_eq!(seen().await, before);
-    let closed = Entry { epoch: crossfade_core::Epoch::new(1), ..entry };
-    let turned_away = bench.db.enter(closed, bound).await;
-    assert!(matches!(turned_away, Err(EnterError::Closed)), "{turned_away:?}");
-    assert_eq!(seen().await, before);
+    let names = "select coalesce(group_concat(name), '') from people";
+    for (bound, expected) in [(Some(Duration::from_millis(1500)), "OFF/2/2/"), (None, "OFF/33/44/")]
+    {
+        wide.sql("replace into people (id, name) values (1, 'before')").await;
+        let mut tx = bench.db.enter(entry, bound).await.expect("the epoch is open");
+        let mut inside = async |sql: &'static str| -> String {
+            let value = sqlx::query_scalar(sql).fetch_one(tx.mysql().expect("MariaDB"));
+            value.await.expect("a setting")
+        };
+        let settings = inside(settings).await;
+        assert!(settings.starts_with(expected), "{settings}");
+        assert_eq!(inside(names).await, "before");
+        wide.sql("update people set name = 'since'").await;
+        assert_eq!(inside(names).await, "since", "it is READ COMMITTED");
+        bench.db.commit(tx).await.expect("commits");
+        assert_eq!(seen().await, before);
+        let tx = bench.db.enter(entry, bound).await.expect("the epoch is open");
+        bench.db.rollback(tx).await;
+        assert_eq!(seen().await, before);
+        let closed = Entry { epoch: crossfade_core::Epoch::new(1), ..entry };
+        let turned_away = bench.db.enter(closed, bound).await;
+        assert!(matches!(turned_away, Err(EnterError::Closed)), "{turned_away:?}");
+        assert_eq!(seen().await, before);
+    }
     test.drop().await;
 }
 

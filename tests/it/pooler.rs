@@ -66,7 +66,7 @@ async fn a_commit_that_a_pooler_lost_is_unknown_on_postgres() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_a_proxy_lost_is_unknown_on_mariadb() {
-    at_the_commit(Engine::Mysql, "release savepoint crossfade_transaction; commit").await;
+    at_the_commit(Engine::Mysql, "call crossfade_commit").await;
 }
 
 /// Before the commit nothing is in doubt, and the write is tried again.

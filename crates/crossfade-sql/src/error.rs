@@ -198,6 +198,11 @@ fn no_such_table(error: &sqlx::Error) -> bool {
     if mysql_number(error) == Some(1146) {
         return database.message().contains(".crossfade_");
     }
+    // No such procedure.
+    #[cfg(feature = "mysql")]
+    if mysql_number(error) == Some(1305) {
+        return database.message().contains(".crossfade_");
+    }
     matches!(database.code().as_deref(), Some("42P01" | "42883"))
         || database.message().starts_with("no such table: crossfade_")
 }

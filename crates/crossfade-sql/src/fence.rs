@@ -1,5 +1,7 @@
 //! The fence, and the write transactions that pass it.
 
+#[cfg(feature = "mysql")]
+mod open_epochs;
 #[cfg(feature = "postgres")]
 mod sequence;
 
@@ -11,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 #[cfg(feature = "postgres")]
 use crossfade_core::epoch_lock_id;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "postgres")]
 use crossfade_core::key_lock_id;
 use crossfade_core::{Definition, Epoch, Key, KeyText, MigrationName, MigrationState};
 use crossfade_store::{
@@ -19,31 +21,26 @@ use crossfade_store::{
 };
 
 use crate::control::states;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
 use crate::error::code;
 #[cfg(feature = "mysql")]
 use crate::error::mysql_number;
 use crate::error::{Doing, failure, failure_in_chain, store_error, words_in_chain};
 use crate::interrupt::Mark;
-#[cfg(feature = "mysql")]
-use crate::mariadb;
 use crate::mechanism::Mechanism;
 use crate::session::Session;
 use crate::value::{Value, args};
 use crate::{Database, Engine, Tx, joined, operations};
+#[cfg(feature = "mysql")]
+pub(crate) use open_epochs::{mend as mend_open_epochs, row_of};
 #[cfg(feature = "postgres")]
 pub(crate) use sequence::{HOLDS, expect_named, halves, inside, is_named, mend_fence, name_fence};
 
 /// What an error of the fence's statements was met by.
 pub(crate) const ENTERING: &str = "failed to begin a fenced transaction";
 
-/// SQLSTATE that `crossfade_enter` raises for a closed epoch.
-#[cfg(feature = "postgres")]
+/// SQLSTATE that the fence raises for a closed epoch.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) const CLOSED: &str = "CFF01";
-
-/// What MariaDB says when the fence has not found the epoch open.
-#[cfg(feature = "mysql")]
-const OUT_OF_RANGE: u16 = 1690;
 
 /// What MariaDB says of a statement that somebody has killed, or that took too long.
 #[cfg(feature = "mysql")]
@@ -54,10 +51,6 @@ const OUT_OF_TIME: u16 = 1969;
 /// What MariaDB says when an engine has failed in the midst of a commit.
 #[cfg(feature = "mysql")]
 const FAILED_TO_COMMIT: u16 = 1180;
-
-/// How many rows `crossfade_key_locks` has.
-#[cfg(feature = "mysql")]
-const KEY_LOCKS: i64 = 16_384;
 
 /// SQLSTATE that `crossfade_enter` raises in a transaction of another isolation than READ COMMITTED.
 #[cfg(feature = "postgres")]
@@ -95,8 +88,8 @@ impl Database {
         match self.engine() {
             #[cfg(feature = "mysql")]
             Engine::Mysql => {
-                let enter = self.enter_mariadb(migration, epoch, key);
-                self.begin_mariadb(migration, &enter, lock_timeout).await.map_err(turned_away)
+                let begun = self.begin_mariadb(migration, epoch, key, lock_timeout, "");
+                begun.await.map_err(turned_away)
             }
             #[cfg(feature = "postgres")]
             Engine::Postgres => {
@@ -230,81 +223,9 @@ impl Database {
     }
 }
 
-#[cfg(feature = "mysql")]
-impl Database {
-    /// The statements by which a transaction of MariaDB enters an epoch and locks a key.
-    ///
-    /// A locking read sees what is committed, whatever the snapshot, so one statement is lock and
-    /// check. It passes over a row that somebody holds alone, as a closer does, and one that a
-    /// closer waits for: a writer with an old epoch would otherwise queue behind the closer and hold
-    /// up those behind it. Where no row is left it fails, on purpose, by a sum out of range; the
-    /// rows of a result would be out of reach while sqlx begins the transaction.
-    ///
-    /// The key's lock is a row of `crossfade_key_locks` that its number falls on. A row that stands
-    /// for several keys makes their writers wait for each other, and nothing else: a transaction
-    /// takes one of them, after its epoch.
-    pub(crate) fn enter_mariadb(
-        &self,
-        migration: &MigrationName,
-        epoch: Epoch,
-        key: Option<&Key>,
-    ) -> String {
-        let row = format!("migration = '{migration}' and epoch = {epoch}");
-        let look = format!(
-            "select {} + (count(*) <> 1) from crossfade_epochs where {row} and closed_ms is null",
-            i64::MAX
-        );
-        let lock = format!("select 1 from crossfade_epochs where {row} lock in share mode");
-        let mut sql = if !self.keeps(Mechanism::FenceCheck) {
-            lock
-        } else if !self.keeps(Mechanism::FreshCheck) {
-            // In the isolation that sessions begin with, from a snapshot before the lock.
-            let begin = "start transaction with consistent snapshot";
-            format!("rollback; {begin}; savepoint {}; {lock}; {look}", mariadb::SAVEPOINT)
-        } else if !self.keeps(Mechanism::CloserLock) {
-            look
-        } else if !self.keeps(Mechanism::TriedLock) {
-            format!("{look} lock in share mode")
-        } else {
-            format!("{look} lock in share mode skip locked")
-        };
-        if let Some(key) = key.filter(|_| self.keeps(Mechanism::KeyLock)) {
-            let stripe = key_lock_id(&self.inner.namespace, migration, key).rem_euclid(KEY_LOCKS);
-            sql.push_str("; select 1 from crossfade_key_locks where number = ");
-            sql.push_str(&stripe.to_string());
-            sql.push_str(" for update");
-        }
-        sql
-    }
-}
-
-#[cfg(feature = "mysql")]
-impl Database {
-    /// Begins a transaction with `enter` in the same round trip.
-    pub(crate) async fn begin_mariadb(
-        &self,
-        migration: &MigrationName,
-        enter: &str,
-        lock_timeout: Option<Duration>,
-    ) -> Result<Session, sqlx::Error> {
-        let mark = lock_timeout.map(|_| Mark::random());
-        let bounds = lock_timeout.map_or_else(String::new, mariadb::lock_bounds);
-        let marking = mark.map_or_else(String::new, Mark::on_mariadb);
-        let begin = mariadb::begin(&(bounds + &marking + &mariadb::passed_fence(migration)));
-        let mut session = self.begin_by(format!("{begin}; {enter}")).await?;
-        session.mark = mark;
-        Ok(session)
-    }
-}
-
 /// Why the fence's statements failed.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) fn turned_away(error: sqlx::Error) -> EnterError {
-    #[cfg(feature = "mysql")]
-    if mysql_number(&error) == Some(OUT_OF_RANGE) {
-        return EnterError::Closed;
-    }
-    #[cfg(feature = "postgres")]
     if code(&error).as_deref() == Some(CLOSED) {
         return EnterError::Closed;
     }
@@ -519,8 +440,7 @@ pub(crate) async fn announce(engine: Engine, session: &mut Session) -> Result<()
     Ok(())
 }
 
-/// Makes what the fence reads, with `first` open. Only PostgreSQL's reads something else than the
-/// table of epochs.
+/// Makes what the fence reads, with `first` open. SQLite's reads the table of epochs itself.
 pub(crate) async fn create_fence(
     database: &Database,
     session: &mut Session,
@@ -530,31 +450,61 @@ pub(crate) async fn create_fence(
     match database.engine() {
         #[cfg(feature = "postgres")]
         Engine::Postgres => sequence::create(database, session, migration, first).await,
-        #[cfg(any(feature = "mysql", feature = "sqlite"))]
-        _ => {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => open_epochs::open(session, migration, first).await,
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
             let _ = (session, migration, first);
             Ok(())
         }
     }
 }
 
-/// Moves what [`create_fence`] made, at once and for good: to `oldest`, and the epoch after it where
-/// that is open.
-pub(crate) async fn move_fence(
+/// Opens an epoch behind the one before, which stays open. On PostgreSQL that is at once and for
+/// good, whatever becomes of the transaction.
+pub(crate) async fn open_fence(
     database: &Database,
     session: &mut Session,
     migration: &MigrationName,
-    oldest: Epoch,
-    next_is_open: bool,
+    epoch: Epoch,
+    before: Epoch,
 ) -> Result<(), StoreError> {
     match database.engine() {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => {
+            let _ = before;
+            open_epochs::open(session, migration, epoch).await
+        }
         #[cfg(feature = "postgres")]
         Engine::Postgres => {
-            sequence::move_to(database, session, migration, oldest, next_is_open).await
+            let _ = epoch;
+            sequence::move_to(database, session, migration, before, true).await
         }
-        #[cfg(any(feature = "mysql", feature = "sqlite"))]
-        _ => {
-            let _ = (session, migration, oldest, next_is_open);
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let _ = (session, migration, epoch, before);
+            Ok(())
+        }
+    }
+}
+
+/// Closes an epoch, at once and for good on PostgreSQL. The one behind it stays open.
+pub(crate) async fn close_fence(
+    database: &Database,
+    session: &mut Session,
+    migration: &MigrationName,
+    epoch: Epoch,
+) -> Result<(), StoreError> {
+    match database.engine() {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => open_epochs::close(session, migration, epoch).await,
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            sequence::move_to(database, session, migration, epoch.next(), false).await
+        }
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let _ = (session, migration, epoch);
             Ok(())
         }
     }

@@ -38,14 +38,32 @@ fn begin_by(assignments: &str, how: &str) -> String {
     )
 }
 
-/// Commits the transaction that [`begin`] began; fails where it is another.
-pub(crate) fn commit() -> String {
-    format!("release savepoint {SAVEPOINT}; commit; {RESTORE}")
+/// How a transaction is to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// One that [`begin`] began, with whatever it changed of the session.
+    InFull,
+    /// One that `crossfade_begin` began, which changes no more than it has to.
+    ByCall,
 }
 
-/// Rolls back.
-pub(crate) fn rollback() -> String {
-    format!("rollback; {RESTORE}")
+impl Ending {
+    /// Commits; fails where the transaction is another than the one that was begun.
+    pub(crate) fn commit(self) -> String {
+        let commit = "call crossfade_commit()";
+        match self {
+            Self::InFull => format!("{commit}; {RESTORE}"),
+            Self::ByCall => commit.to_owned(),
+        }
+    }
+
+    /// Rolls back.
+    pub(crate) fn rollback(self) -> String {
+        match self {
+            Self::InFull => format!("rollback; {RESTORE}"),
+            Self::ByCall => "rollback; set autocommit = 1, @crossfade_fence = null".to_owned(),
+        }
+    }
 }
 
 /// Gives the session its own settings back.

@@ -33,17 +33,17 @@ pub(crate) async fn enter(
     match database.engine() {
         #[cfg(feature = "mysql")]
         Engine::Mysql => {
-            let enter = format!(
-                "{}; insert into crossfade_operations \
+            let record = format!(
+                "; insert into crossfade_operations \
                  (migration, operation, `key`, attempt, created_ms) values ('{migration}', \
                  convert(x'{}' using utf8mb4), convert(x'{}' using utf8mb4), {}, {})",
-                database.enter_mariadb(migration, epoch, Some(key)),
                 hex(operation.id),
                 hex(&key.text()),
                 operation.attempt,
                 Engine::Mysql.now_ms(),
             );
-            match database.begin_mariadb(migration, &enter, lock_timeout).await {
+            let begun = database.begin_mariadb(migration, epoch, Some(key), lock_timeout, &record);
+            match begun.await {
                 Ok(session) => Ok(Admission::First(Tx { session })),
                 Err(error) if mysql_number(&error) == Some(DUPLICATE) => {
                     earlier(database, entry, operation).await

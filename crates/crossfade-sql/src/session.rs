@@ -52,7 +52,7 @@ pub(crate) use autocommit::Failed;
 use held::Held;
 
 #[cfg(feature = "mysql")]
-type MySqlTransactions = <MySql as sqlx::Database>::TransactionManager;
+pub(crate) type MySqlTransactions = <MySql as sqlx::Database>::TransactionManager;
 #[cfg(feature = "postgres")]
 pub(crate) type PgTransactions = <Postgres as sqlx::Database>::TransactionManager;
 #[cfg(feature = "sqlite")]
@@ -110,6 +110,9 @@ pub(crate) struct Session {
     /// Whether a statement on MariaDB may have been left midway.
     #[cfg(feature = "mysql")]
     midway: bool,
+    /// How MariaDB's open transaction is to be ended.
+    #[cfg(feature = "mysql")]
+    ending: mariadb::Ending,
     /// Whether the write under way within the caller's transaction bounds its waits for locks.
     pub(crate) bounded: bool,
     /// By what others find the transaction that is open on it.
@@ -226,19 +229,36 @@ impl Database {
         self.begin_in_place(&sql, writer).await
     }
 
+    /// A transaction that `sql` begins by a call of MariaDB's procedure, and another call ends.
+    #[cfg(feature = "mysql")]
+    pub(crate) async fn begin_by_call(&self, sql: &str) -> Result<Session, sqlx::Error> {
+        self.begin_as(sql, |session| session.ending = mariadb::Ending::ByCall).await
+    }
+
     /// A transaction that `sql` begins and that holds `place` until its connection is given back.
     pub(crate) async fn begin_in_place(
         &self,
         sql: &str,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<Session, sqlx::Error> {
+        let mut session = self.begin_as(sql, |_| {}).await?;
+        session.place = place;
+        Ok(session)
+    }
+
+    /// A transaction that `sql` begins, on a connection that was told of what is to come.
+    async fn begin_as(
+        &self,
+        sql: &str,
+        tell: impl Fn(&mut Session),
+    ) -> Result<Session, sqlx::Error> {
         let mut tries = 0;
         loop {
             tries += 1;
             let mut session = self.untested_session().await?;
             session.open = true;
+            tell(&mut session);
             let Err(error) = session.start(sql.to_owned()).await else {
-                session.place = place;
                 return Ok(session);
             };
             session.abandon_failed_begin().await;
@@ -286,25 +306,29 @@ impl Session {
             held: None,
             #[cfg(feature = "mysql")]
             midway: false,
+            #[cfg(feature = "mysql")]
+            ending: mariadb::Ending::InFull,
             bounded: false,
             mark: None,
             place: None,
         })
     }
 
-    /// Sends `begin`, and counts the transaction.
+    /// Sends `begin`, and has sqlx count the transaction. On MariaDB sqlx would count it out by one
+    /// more round trip, so it counts there only once it has to; see `MySqlConn::connection`.
     async fn start(&mut self, sql: String) -> Result<(), sqlx::Error> {
-        let sql = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql));
+        #[cfg(any(feature = "postgres", feature = "sqlite"))]
+        let counted = |sql| sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql));
         match self.raw() {
             #[cfg(feature = "mysql")]
-            Raw::Mysql(connection) => {
-                MySqlTransactions::begin(connection.within_transaction(), Some(sql)).await
-            }
+            Raw::Mysql(connection) => connection.run(sql).await,
             #[cfg(feature = "postgres")]
-            Raw::Postgres(connection) => PgTransactions::begin(connection, Some(sql)).await,
+            Raw::Postgres(connection) => {
+                PgTransactions::begin(connection, Some(counted(sql))).await
+            }
             #[cfg(feature = "sqlite")]
             Raw::Sqlite(connection) => {
-                self.held = Some(Held::begin(connection, sql).await?);
+                self.held = Some(Held::begin(connection, counted(sql)).await?);
                 Ok(())
             }
         }
@@ -345,10 +369,12 @@ impl Session {
     /// After a failed `begin`: PostgreSQL may stand in an aborted transaction that sqlx has not
     /// counted, which only an explicit `rollback` ends, and MariaDB in one that is well.
     async fn abandon_failed_begin(mut self) {
+        #[cfg(feature = "mysql")]
+        let rollback = self.ending.rollback();
         match self.raw() {
             #[cfg(feature = "mysql")]
             Raw::Mysql(connection) => {
-                let sql = AssertSqlSafe(mariadb::rollback());
+                let sql = AssertSqlSafe(rollback);
                 if sqlx::raw_sql(sql).execute(connection).await.is_ok() {
                     self.open = false;
                 }
@@ -389,7 +415,9 @@ impl Session {
     pub(crate) fn raw(&mut self) -> Raw<'_> {
         match self.pooled.as_mut().expect("a session has its connection until it is dropped") {
             #[cfg(feature = "mysql")]
-            Pooled::Mysql(connection) => Raw::Mysql(MySqlConn::new(connection, &mut self.midway)),
+            Pooled::Mysql(connection) => {
+                Raw::Mysql(MySqlConn::new(connection, self.open, &mut self.midway))
+            }
             #[cfg(feature = "postgres")]
             Pooled::Postgres(connection) => Raw::Postgres(connection),
             #[cfg(feature = "sqlite")]
@@ -414,7 +442,9 @@ impl Session {
     #[cfg(feature = "mysql")]
     pub(crate) fn unbroken(&mut self) -> Option<MySqlConn<'_>> {
         match self.pooled.as_mut() {
-            Some(Pooled::Mysql(connection)) => Some(MySqlConn::new(connection, &mut self.midway)),
+            Some(Pooled::Mysql(connection)) => {
+                Some(MySqlConn::new(connection, self.open, &mut self.midway))
+            }
             _ => None,
         }
     }

@@ -13,8 +13,8 @@ use crate::tracked::PgConn;
 use crate::unbroken::MySqlConn;
 
 /// An open write transaction of Crossfade's. The application writes through the engine's own
-/// connection and leaves commit and rollback to Crossfade; savepoints (`begin` on the connection)
-/// are fine.
+/// connection and leaves commit and rollback to Crossfade; savepoints are fine (`begin` on the
+/// connection; on MariaDB on what `MySqlConn::connection` returns).
 #[derive(Debug)]
 pub struct Tx {
     pub(crate) session: Session,
@@ -42,8 +42,8 @@ impl Tx {
     }
 
     /// The MariaDB connection of this transaction: an sqlx executor, to be handed to `execute` and its
-    /// like by value. A statement that commits by itself, as those
-    /// that change tables do, makes the write fail.
+    /// like by value; [`MySqlConn::connection`] is sqlx's own. A statement that commits by itself, as
+    /// those that change tables do, makes the write fail.
     ///
     /// # Errors
     ///

@@ -5,7 +5,6 @@
 //! then takes the rest of the answer for that of the next statement. So such a connection is closed;
 //! see `Session`.
 
-use std::ops::{Deref, DerefMut};
 use std::task::Poll;
 
 use futures_util::future::BoxFuture;
@@ -14,26 +13,67 @@ use futures_util::{FutureExt, StreamExt};
 use sqlx::mysql::{
     MySql, MySqlConnection, MySqlQueryResult, MySqlRow, MySqlStatement, MySqlTypeInfo,
 };
-use sqlx::{Connection, Either, Error, Execute, Executor, SqlStr};
+use sqlx::{AssertSqlSafe, Connection, Either, Error, Execute, Executor, SqlSafeStr, SqlStr};
+use sqlx_core::transaction::TransactionManager;
 
-/// A MariaDB connection for the application's statements: an sqlx executor. It dereferences to
-/// `MySqlConnection` for whatever asks for one, such as a savepoint; a connection that was used so is
-/// closed behind it, or behind its transaction, so that the next caller pays for another.
+use crate::session::MySqlTransactions;
+
+/// A MariaDB connection for the application's statements: an sqlx executor.
+/// [`connection`](Self::connection) is for whatever asks for sqlx's own.
 #[derive(Debug)]
 pub struct MySqlConn<'a> {
     connection: &'a mut MySqlConnection,
+    /// Whether a transaction of Crossfade's is open on it.
+    begun: bool,
     midway: &'a mut bool,
 }
 
 impl<'a> MySqlConn<'a> {
-    pub(crate) fn new(connection: &'a mut MySqlConnection, midway: &'a mut bool) -> Self {
-        Self { connection, midway }
+    pub(crate) fn new(
+        connection: &'a mut MySqlConnection,
+        begun: bool,
+        midway: &'a mut bool,
+    ) -> Self {
+        Self { connection, begun, midway }
     }
 
-    /// The connection for statements around a transaction: one that is dropped in it is closed
-    /// anyway.
-    pub(crate) fn within_transaction(self) -> &'a mut MySqlConnection {
-        self.connection
+    /// The bare connection, for code that asks for a `&mut MySqlConnection`, as `begin` for a
+    /// savepoint does. Within a transaction it costs a round trip. What happens on it is out of
+    /// sight, so it is closed afterwards, and the next caller pays for another.
+    ///
+    /// ```
+    /// # use crossfade_sql::Tx;
+    /// # use sqlx::{Connection, mysql::MySqlConnection};
+    /// # async fn existing(_: &mut MySqlConnection) -> Result<(), sqlx::Error> { Ok(()) }
+    /// # async fn example(mut tx: Tx) -> Result<(), sqlx::Error> {
+    /// let connection = tx.mysql()?.connection().await?;
+    /// existing(&mut *connection).await?;
+    /// let savepoint = connection.begin().await?;
+    /// # savepoint.commit().await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// sqlx's, when the connection is lost, or the transaction is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is closed when it is dropped midway.
+    pub async fn connection(self) -> Result<&'a mut MySqlConnection, Error> {
+        *self.midway = true;
+        if self.begun && MySqlTransactions::get_transaction_depth(self.connection) == 0 {
+            // sqlx counts a transaction where there is one behind any text, and what is begun next
+            // is a savepoint of it.
+            let nothing = AssertSqlSafe("do 0").into_sql_str();
+            MySqlTransactions::begin(self.connection, Some(nothing)).await?;
+        }
+        Ok(self.connection)
+    }
+
+    /// Runs a text that begins or ends a transaction: one that is dropped in it is closed anyway.
+    pub(crate) async fn run(self, sql: String) -> Result<(), Error> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection).await.map(drop)
     }
 
     /// Whether the server answers.
@@ -42,22 +82,6 @@ impl<'a> MySqlConn<'a> {
         let answer = self.connection.ping().await;
         *self.midway = before;
         answer
-    }
-}
-
-impl Deref for MySqlConn<'_> {
-    type Target = MySqlConnection;
-
-    fn deref(&self) -> &MySqlConnection {
-        self.connection
-    }
-}
-
-impl DerefMut for MySqlConn<'_> {
-    fn deref_mut(&mut self) -> &mut MySqlConnection {
-        // What happens on the bare connection is out of sight.
-        *self.midway = true;
-        self.connection
     }
 }
 

@@ -11,9 +11,11 @@ use super::append_audit;
 use crate::capture::journal;
 use crate::definition_json::from_json;
 use crate::error::Doing;
+#[cfg(feature = "mysql")]
+use crate::fence::row_of;
 #[cfg(feature = "postgres")]
 use crate::fence::{HOLDS, halves};
-use crate::fence::{announce, move_fence};
+use crate::fence::{announce, close_fence, open_fence};
 use crate::mechanism::Mechanism;
 use crate::value::args;
 use crate::{Database, Engine};
@@ -65,7 +67,7 @@ pub(super) async fn append(
         engine.now_ms()
     );
     session.execute(&sql, args![name, epoch.get(), change.to.as_str()]).await.doing(doing)?;
-    move_fence(database, &mut session, change.migration, change.from_epoch, true).await?;
+    open_fence(database, &mut session, change.migration, epoch, change.from_epoch).await?;
     let effects = stage_effects(change.from, change.to);
     if effects.voids_run && database.keeps(Mechanism::VoidedRun) {
         session
@@ -112,11 +114,10 @@ pub(super) async fn close(
         #[cfg(feature = "mysql")]
         Engine::Mysql => {
             let lock = format!(
-                "select epoch from crossfade_epochs where migration = $1 and epoch = $2 \
-                 for update wait {}",
+                "select id from crossfade_open_epochs where id = $1 for update wait {}",
                 crate::mariadb::seconds(lock_timeout)
             );
-            session.fetch(&lock, args![migration.as_str(), epoch.get()]).await.doing(doing)?;
+            session.fetch(&lock, args![row_of(migration, epoch)]).await.doing(doing)?;
         }
         #[cfg(feature = "postgres")]
         Engine::Postgres if !database.keeps(Mechanism::CloserLock) => {}
@@ -146,7 +147,7 @@ pub(super) async fn close(
         session.execute(&sql, args![migration.as_str(), epoch.get()]).await.doing(doing)?;
     // Whoever comes late to an epoch that is closed already must not move the fence back.
     if closed > 0 || !database.keeps(Mechanism::LateCloser) {
-        move_fence(database, &mut session, migration, epoch.next(), false).await?;
+        close_fence(database, &mut session, migration, epoch).await?;
     }
     announce(engine, &mut session).await?;
     session.commit_or(doing).await

@@ -14,6 +14,7 @@ use sqlx::Error;
 
 use crate::Database;
 use crate::error::{Doing, mysql_number};
+use crate::fence::row_of;
 use crate::session::Session;
 use crate::value::args;
 
@@ -133,10 +134,9 @@ async fn look(
     let statements = statements.iter().map(|row| (row.int(0), row.int(1))).collect();
     let word = format!("look_{}", LOOKED.fetch_add(1, Ordering::Relaxed));
     let row = format!(
-        "select epoch as {word}_ from crossfade_epochs where migration = $1 and epoch = $2 \
-         for update wait 5"
+        "select epoch as {word}_ from crossfade_open_epochs where id = $1 for update wait 5"
     );
-    let mut waiting = Box::pin(waiter.fetch(&row, args![migration.as_str(), epoch.get()]));
+    let mut waiting = Box::pin(waiter.fetch(&row, args![row_of(migration, epoch)]));
     let mut untold = false;
     let mut pause = COPY_AGE;
     let rows = loop {

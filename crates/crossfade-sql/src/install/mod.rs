@@ -6,6 +6,8 @@ use crate::error::Doing;
 #[cfg(feature = "postgres")]
 use crate::fence::mend_fence;
 #[cfg(feature = "mysql")]
+use crate::fence::mend_open_epochs;
+#[cfg(feature = "mysql")]
 use crate::mariadb;
 use crate::session::Session;
 use crate::value::args;
@@ -81,6 +83,11 @@ const VERSIONS: &[Version] = &[
         number: 7,
         name: "quick_fence",
         script: Script::Only("postgres", include_str!("quick_fence.postgres.sql")),
+    },
+    Version {
+        number: 8,
+        name: "quick_fence",
+        script: Script::Only("mysql", include_str!("quick_fence.mysql.sql")),
     },
 ];
 
@@ -165,6 +172,9 @@ pub(crate) async fn install(database: &Database) -> Result<Vec<String>, StoreErr
     }
     #[cfg(feature = "mysql")]
     if engine == Engine::Mysql {
+        for name in mend_open_epochs(&mut session).await? {
+            applied.push(format!("fence of {name}, which did not fit the tables"));
+        }
         session.execute("commit", args![]).await.doing(doing)?;
         mariadb::let_go(session, INSTALLING).await;
         return Ok(applied);

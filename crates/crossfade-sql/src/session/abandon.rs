@@ -2,8 +2,6 @@
 
 use sqlx_core::transaction::TransactionManager;
 
-#[cfg(feature = "mysql")]
-use super::MySqlTransactions;
 #[cfg(feature = "postgres")]
 use super::PgTransactions;
 #[cfg(feature = "sqlite")]
@@ -55,7 +53,7 @@ impl Session {
     fn return_as_sqlx_would(&mut self) {
         match self.pooled.as_mut() {
             #[cfg(feature = "mysql")]
-            Some(Pooled::Mysql(connection)) => MySqlTransactions::start_rollback(connection),
+            Some(Pooled::Mysql(connection)) => super::MySqlTransactions::start_rollback(connection),
             #[cfg(feature = "postgres")]
             Some(Pooled::Postgres(connection)) => PgTransactions::start_rollback(connection),
             #[cfg(feature = "sqlite")]

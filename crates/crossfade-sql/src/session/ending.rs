@@ -1,22 +1,15 @@
 //! The good end of a transaction, or the one that was asked for.
 
 use crossfade_store::StoreError;
-#[cfg(feature = "mysql")]
-use sqlx::AssertSqlSafe;
-#[cfg(feature = "mysql")]
-use sqlx::mysql::MySqlConnection;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 use sqlx_core::transaction::TransactionManager;
 
-#[cfg(feature = "mysql")]
-use super::MySqlTransactions;
 #[cfg(feature = "postgres")]
 use super::PgTransactions;
 #[cfg(feature = "sqlite")]
 use super::SqliteTransactions;
 use super::{Raw, Session};
 use crate::error::Doing;
-#[cfg(feature = "mysql")]
-use crate::mariadb;
 
 impl Session {
     /// Commits. After an error the connection is closed, which rolls back; SQLite's is kept where it
@@ -25,16 +18,18 @@ impl Session {
     /// In doubt, a `select` goes in front of the COMMIT, which fails in an aborted transaction.
     /// `and chain` then leaves a new, empty transaction, because sqlx still counts one and lets go
     /// of it with a rollback only; that travels with the ping by which the pool takes the
-    /// connection back. It does so on MariaDB too, where every commit looks whether the transaction
-    /// is still the one that was begun.
+    /// connection back. On MariaDB every commit looks whether the transaction is still the one that
+    /// was begun.
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
         #[cfg(feature = "postgres")]
         let doubt = self.doubt;
         #[cfg(feature = "sqlite")]
         let held = self.held.clone();
+        #[cfg(feature = "mysql")]
+        let commit = self.ending.commit();
         let committed = match self.raw() {
             #[cfg(feature = "mysql")]
-            Raw::Mysql(connection) => end(connection.within_transaction(), mariadb::commit()).await,
+            Raw::Mysql(connection) => connection.run(commit).await,
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) if !doubt => PgTransactions::commit(connection).await,
             #[cfg(feature = "postgres")]
@@ -57,11 +52,11 @@ impl Session {
 
     /// Rolls back; a failure closes the connection, which rolls back as well.
     pub(crate) async fn rollback(mut self) {
+        #[cfg(feature = "mysql")]
+        let rollback = self.ending.rollback();
         let rolled_back = match self.raw() {
             #[cfg(feature = "mysql")]
-            Raw::Mysql(connection) => {
-                end(connection.within_transaction(), mariadb::rollback()).await
-            }
+            Raw::Mysql(connection) => connection.run(rollback).await,
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => PgTransactions::rollback(connection).await,
             #[cfg(feature = "sqlite")]
@@ -72,8 +67,8 @@ impl Session {
         }
     }
 
-    /// The transaction has ended, save where sqlx still counts a savepoint that somebody has lost
-    /// sight of.
+    /// The transaction has ended, save where sqlx still counts it, or a savepoint that somebody has
+    /// lost sight of.
     fn ended(&mut self) {
         self.open = self.depth() > 0;
         #[cfg(feature = "postgres")]
@@ -90,15 +85,4 @@ impl Session {
     pub(crate) async fn commit_or(self, doing: &str) -> Result<(), StoreError> {
         self.commit().await.doing(doing)
     }
-}
-
-/// Ends a transaction of MariaDB by a text of several statements, and lets sqlx count it out.
-#[cfg(feature = "mysql")]
-async fn end(connection: &mut MySqlConnection, sql: String) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await?;
-    while MySqlTransactions::get_transaction_depth(connection) > 1 {
-        MySqlTransactions::start_rollback(connection);
-    }
-    MySqlTransactions::start_rollback(connection);
-    Ok(())
 }
