@@ -2,6 +2,7 @@
 
 mod before_live;
 mod captured;
+mod entered;
 mod fit;
 mod once;
 mod races;

@@ -39,17 +39,11 @@ impl AtOnceTexts {
         values: usize,
         judged: &[Option<Judged>],
     ) -> Self {
-        let enter = format!(
-            "crossfade_enter({fence}, ${}, ${}, ${}, null)",
-            values + 1,
-            values + 2,
-            values + 3
-        );
+        let entered = entered(fence, values);
         let alone = |text: &Text| {
             Arc::from(format!(
                 "with crossfade_side as (\n{}\nreturning 1) \
-                 select case when {enter} is null then null \
-                 else (select count(*) from crossfade_side) end",
+                 select case when {entered} then (select count(*) from crossfade_side) end",
                 text.sql
             ))
         };
@@ -59,8 +53,8 @@ impl AtOnceTexts {
                  crossfade_new as (\n{}\nreturning 1) \
                  select l.rows, case when l.rows is null then null \
                  else (select count(*) from crossfade_new) end \
-                 from (select case when {enter} is null then null \
-                 else (select count(*) from crossfade_legacy) end as rows offset 0) as l",
+                 from (select case when {entered} \
+                 then (select count(*) from crossfade_legacy) end as rows offset 0) as l",
                 legacy.sql, new.sql
             ))
         };
@@ -103,6 +97,29 @@ impl AtOnceTexts {
         };
         text.as_ref().ok().filter(|_| self.given_up.get().is_none())
     }
+}
+
+/// A condition that is true once the statement is inside the epoch and has its key's lock, and that
+/// fails otherwise. Epoch, epoch's lock and key's lock are the parameters behind the pair's own.
+///
+/// It is `crossfade_enter` in place, in that function's order, since an expression costs a fraction
+/// of a call. Whatever is not plainly good goes to the function: another isolation, an epoch that is
+/// closed or being closed, and a value far above every epoch, by which a capture asks for the
+/// fence's name. The function looks at all of it again, and may, since one transaction can have a
+/// lock twice. A `case` looks at its conditions in their order.
+fn entered(fence: &str, values: usize) -> String {
+    let [epoch, epoch_lock, key_lock] =
+        [1, 2, 3].map(|after| format!("${}::bigint", values + after));
+    // Without a key there is no lock to take, and the strict function takes none.
+    format!(
+        "case when case \
+             when current_setting('transaction_isolation') <> 'read committed' then null \
+             when not pg_try_advisory_xact_lock_shared({epoch_lock}) then null \
+             else abs(2 * {epoch} - pg_sequence_last_value({fence})) \
+         end <= 1 \
+         then pg_advisory_xact_lock({key_lock}) is not null or {key_lock} is null \
+         else crossfade_enter({fence}, {epoch}, {epoch_lock}, {key_lock}, null) is not null end"
+    )
 }
 
 pub(super) async fn run(
