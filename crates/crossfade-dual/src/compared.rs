@@ -152,7 +152,7 @@ impl<S: RequestStore> Migration<S> {
         // Before `live` nobody reads New, so there is nothing to break off.
         let watched = routed.stage == Stage::Live;
         let breaker = watched.then(|| Arc::clone(&self.shared.breaker));
-        let state = self.state();
+        let state = self.shared.snapshot();
         let span = spans::shadow(&state.definition.name, routed.stage, routed.epoch);
         About { key, probe: routed.probe, breaker, span }
     }

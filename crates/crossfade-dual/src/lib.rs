@@ -8,6 +8,7 @@ mod bounded;
 mod breaker;
 mod clock;
 mod compared;
+mod current;
 mod declared;
 mod error;
 mod fields;

@@ -46,7 +46,7 @@ impl<S: RequestStore> Migration<S> {
     /// The whole state as this instance knows it.
     #[must_use]
     pub fn state(&self) -> Arc<MigrationState> {
-        self.shared.snapshot()
+        self.shared.snapshot().state()
     }
 
     /// What shadow comparisons found so far in this process.

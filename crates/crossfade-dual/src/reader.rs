@@ -14,8 +14,8 @@ use crossfade_store::Failure;
 use tracing::Instrument;
 
 use crate::breaker::Watch;
+use crate::current::Snapshot;
 use crate::options::Omission;
-use crate::shared::Snapshot;
 use crate::{Migration, ReadError, RequestStore};
 
 /// How often a read is repeated after the lease lapsed under it.

@@ -14,10 +14,10 @@ use crossfade_store::{Failure, Route, current_route, routed};
 use metrics::counter;
 use tokio::time::timeout;
 
+use crate::current::Snapshot;
 use crate::pins::{Pin, Pins};
 use crate::reader::Routed;
 use crate::replica::{Follower, ReplicaStatus};
-use crate::shared::Snapshot;
 use crate::tally::Tally;
 use crate::{Migration, Options, ReadError, RequestStore, clock};
 

@@ -1,21 +1,18 @@
 //! What all handles on one migration of this process share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use arc_swap::ArcSwap;
 use crossfade_core::{Epoch, MigrationState};
 
 use crate::breaker::Guard;
 use crate::clock;
+use crate::current::{Current, Snapshot};
 use crate::meter::Meter;
 use crate::routes::Routes;
 use crate::seldom::Seldom;
 use crate::shadow::Shadows;
 use crate::spelling::{Spelling, same_keys};
-
-/// One moment's state. Each operation holds one from its beginning to its end.
-pub(crate) type Snapshot = Arc<MigrationState>;
 
 /// A lease as an operation saw it when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +27,7 @@ pub(crate) enum Gap {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    state: ArcSwap<MigrationState>,
-    /// Earlier snapshots that operations in flight may still hold.
-    earlier: Mutex<Vec<(Epoch, Weak<MigrationState>)>>,
+    state: Current,
     /// When the lease lapses, by the clock that counts suspension.
     lease_ends_ms: AtomicI64,
     /// How often the lease has lapsed before it was renewed.
@@ -62,8 +57,7 @@ impl Shared {
         let meter = Meter::new(&state.definition.name);
         meter.state(&state);
         Self {
-            state: ArcSwap::from_pointee(state),
-            earlier: Mutex::default(),
+            state: Current::new(state),
             lease_ends_ms: AtomicI64::new(i64::MIN),
             lapses: AtomicU64::new(0),
             legacy_read_epoch: AtomicI64::new(0),
@@ -80,22 +74,18 @@ impl Shared {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.state.load_full()
+        self.state.snapshot()
     }
 
-    /// Replaces the state; returns whether it differs. Calls are ordered by the caller.
+    /// Replaces the state; returns whether it differs.
     pub(crate) fn replace(&self, state: MigrationState) -> bool {
-        let current = self.snapshot();
-        if *current == state || state.epoch < current.epoch {
-            return false;
-        }
-        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
-        earlier.push((current.epoch, Arc::downgrade(&current)));
-        self.meter.state(&state);
-        self.routes.loaded();
-        let same = same_keys(&state.definition, &current.definition);
-        self.state.store(Arc::new(state));
-        if !same {
+        let state = Arc::new(state);
+        let replaced = self.state.replace(&state, || {
+            self.meter.state(&state);
+            self.routes.loaded();
+        });
+        let Some(replaced) = replaced else { return false };
+        if !same_keys(&state.definition, &replaced.definition) {
             self.spelling.forget();
         }
         true
@@ -103,16 +93,13 @@ impl Shared {
 
     /// The newest epoch that no operation in flight is behind.
     pub(crate) fn acknowledged(&self) -> Epoch {
-        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
-        earlier.retain(|(_, snapshot)| snapshot.strong_count() > 0);
-        let oldest = earlier.iter().map(|(epoch, _)| *epoch).min();
-        let current = self.snapshot().epoch;
-        oldest.map_or(current, |oldest| oldest.min(current))
+        self.state.epochs().acknowledged
     }
 
     /// Whether operations in flight keep the newest epoch from being acknowledged.
     pub(crate) fn draining(&self) -> bool {
-        self.acknowledged() < self.snapshot().epoch
+        let epochs = self.state.epochs();
+        epochs.acknowledged < epochs.current
     }
 
     /// Extends the lease, after a gap where it had lapsed.
@@ -174,7 +161,7 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeSet;
 
     use crossfade_core::{BackfillOptions, Definition, GateOptions, SideTable, Stage};
@@ -182,7 +169,7 @@ mod tests {
     use super::*;
     use crate::Options;
 
-    fn state(epoch: i64) -> MigrationState {
+    pub(crate) fn state(epoch: i64) -> MigrationState {
         let side = |table: &str| SideTable {
             table: table.parse().unwrap(),
             key: vec!["id".parse().unwrap()],

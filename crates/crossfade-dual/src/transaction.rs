@@ -12,8 +12,9 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::bounded::GRACE;
+use crate::current::Snapshot;
 use crate::instance::Core;
-use crate::shared::{Shared, Snapshot};
+use crate::shared::Shared;
 use crate::work::{Modify, Pair, Work};
 use crate::writer::{MAX_EPOCHS, New, Stop, Stopped, not_entered, transient_or_final};
 use crate::{Migration, RequestStore, TransactionError, WriteError, spans};
@@ -254,7 +255,7 @@ impl<S: RequestStore> Migration<S> {
                     refusal = None;
                     let before = snapshot.epoch;
                     match store.state_within(&mut tx, &snapshot.definition.name).await {
-                        Ok(state) => snapshot = Arc::new(state),
+                        Ok(state) => snapshot = Snapshot::of(state),
                         Err(error) => {
                             store.rollback(tx).await;
                             return Err(WriteError::Aborted(Box::new(error.into())));
