@@ -1,25 +1,24 @@
 //! Warns of flags that cannot be answered, without a line for every request.
 
-use std::{
-    collections::HashSet,
-    sync::{PoisonError, RwLock},
-};
+use std::{collections::HashSet, sync::Arc};
 
+use arc_swap::ArcSwap;
 use crossfade_rules::ErrorCode;
 
 /// How many flags are remembered per version. Later ones are not warned of.
 const MOST: usize = 1024;
 
-/// The flags that were warned of at one version.
+/// The flags that were warned of at one version. A question about one of them only looks here, and
+/// writes nothing that other threads read.
 #[derive(Debug, Default)]
 pub(crate) struct Unanswered {
-    warned: RwLock<Warned>,
+    warned: ArcSwap<Warned>,
 }
 
 #[derive(Debug, Default)]
 struct Warned {
     version: i64,
-    keys: HashSet<String>,
+    keys: HashSet<Arc<str>>,
 }
 
 impl Unanswered {
@@ -31,22 +30,34 @@ impl Unanswered {
     }
 
     fn is_first(&self, key: &str, version: i64) -> bool {
-        let known = self.warned.read().unwrap_or_else(PoisonError::into_inner);
-        if known.version > version || (known.version == version && known.is_settled(key)) {
+        if !self.warned.load().is_new(key, version) {
             return false;
         }
-        drop(known);
-        let mut known = self.warned.write().unwrap_or_else(PoisonError::into_inner);
-        if known.version < version {
-            *known = Warned { version, keys: HashSet::new() };
-        }
-        known.version == version && !known.is_settled(key) && known.keys.insert(key.to_owned())
+        // Of several that find it new at once, the one whose copy is taken has added it.
+        let mut added = false;
+        self.warned.rcu(|known| {
+            added = known.is_new(key, version);
+            match added {
+                true => Arc::new(known.with(key, version)),
+                false => Arc::clone(known),
+            }
+        });
+        added
     }
 }
 
 impl Warned {
-    fn is_settled(&self, key: &str) -> bool {
-        self.keys.contains(key) || self.keys.len() >= MOST
+    fn is_new(&self, key: &str, version: i64) -> bool {
+        let settled = || self.keys.contains(key) || self.keys.len() >= MOST;
+        self.version < version || (self.version == version && !settled())
+    }
+
+    /// The same and one more; only that one at a later version.
+    fn with(&self, key: &str, version: i64) -> Self {
+        let keys = if self.version == version { self.keys.clone() } else { HashSet::new() };
+        let mut more = Self { version, keys };
+        more.keys.insert(key.into());
+        more
     }
 }
 
@@ -69,6 +80,21 @@ mod tests {
         ] {
             assert_eq!(unanswered.is_first(key, version), expect, "{key} at {version}");
         }
+    }
+
+    #[test]
+    fn of_several_askers_one_warns() {
+        const FLAGS: usize = 1000;
+        let (unanswered, begin) = (Unanswered::default(), std::sync::Barrier::new(4));
+        let warned = || {
+            begin.wait();
+            (0..FLAGS).filter(|n| unanswered.is_first(&n.to_string(), 1)).count()
+        };
+        let warned: usize = std::thread::scope(|scope| {
+            let askers = [(); 4].map(|()| scope.spawn(warned));
+            askers.into_iter().map(|asker| asker.join().unwrap()).sum()
+        });
+        assert_eq!(warned, FLAGS);
     }
 
     #[test]
