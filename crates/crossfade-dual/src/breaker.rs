@@ -1,7 +1,7 @@
 //! The breaker of one migration, as the tasks of this process share it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -34,6 +34,8 @@ pub(crate) struct Guard {
     migration: MigrationName,
     /// Whether the breaker is not closed: all that a read asks while it is.
     engaged: AtomicBool,
+    /// Until when reads of Legacy need not be told. Read by each of them, and written seldom.
+    legacy_known_until_ms: AtomicI64,
     /// `None` where the breaker is switched off. Held for some additions, never across an await.
     breaker: Option<Mutex<Breaker>>,
     opened: Option<mpsc::Sender<Opened>>,
@@ -72,7 +74,14 @@ impl Guard {
                 "migration" => name
             ),
         };
-        Self { migration, engaged: AtomicBool::new(false), breaker, opened, told }
+        Self {
+            migration,
+            engaged: AtomicBool::new(false),
+            legacy_known_until_ms: AtomicI64::new(i64::MIN),
+            breaker,
+            opened,
+            told,
+        }
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, Breaker>> {
@@ -98,6 +107,7 @@ impl Guard {
         if let Some(change) = change {
             // Under the lock, so that the last change is what remains.
             self.engaged.store(change.to != BreakerState::Closed, Ordering::Relaxed);
+            self.legacy_known_until_ms.store(i64::MIN, Ordering::Relaxed);
         }
         drop(breaker);
         self.tell(change);
@@ -108,9 +118,19 @@ impl Guard {
         Watch { guard: self, probe, begun: self.breaker.as_ref().map(|_| Instant::now()) }
     }
 
-    /// Takes in a read of Legacy that answered.
+    /// Takes in a read of Legacy that answered, unless enough of them are known. The lock is one
+    /// for all cores, and these are most of the reads while New gets few.
     pub(crate) fn legacy_answered(&self, took: Duration) {
-        self.observe(None, Observation::LegacyAnswered(took));
+        let now_ms = clock::now_ms();
+        if now_ms < self.legacy_known_until_ms.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(mut breaker) = self.lock() else { return };
+        // Never a reason to change anything.
+        breaker.observe(None, Observation::LegacyAnswered(took), now_ms);
+        if let Some(until_ms) = breaker.legacy_known_until_ms(now_ms) {
+            self.legacy_known_until_ms.store(until_ms, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn status(&self) -> Option<BreakerStatus> {
@@ -178,5 +198,44 @@ impl Drop for Watch<'_> {
         if let Some(begun) = self.begun.take() {
             self.guard.observe(self.probe, Observation::NewAbandoned(begun.elapsed()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use crossfade_core::BreakerOptions;
+
+    use super::*;
+
+    /// A read that waited for the lock would hang here.
+    #[test]
+    fn reads_of_legacy_leave_the_lock_alone_once_enough_are_known() {
+        // So long a window that no tenth of it ends meanwhile.
+        let breaker = BreakerOptions::default().window(Duration::from_secs(1 << 32));
+        let options = Options::default().breaker(breaker);
+        let guard = &Guard::new(&options, "m".parse().unwrap(), None);
+        for _ in 0..1000 {
+            guard.legacy_answered(Duration::from_millis(1));
+        }
+        thread::scope(|scope| {
+            let held = guard.lock();
+            let (done, ended) = mpsc::channel();
+            scope.spawn(move || {
+                guard.legacy_answered(Duration::from_millis(1));
+                let _ = done.send(());
+            });
+            let ended = ended.recv_timeout(Duration::from_secs(10));
+            drop(held);
+            assert!(ended.is_ok(), "it takes the lock");
+        });
+        // Behind a change of the state they count again.
+        for _ in 0..20 {
+            guard.observe(None, Observation::NewFailed);
+        }
+        assert_eq!(guard.status().unwrap().state, BreakerState::Open);
+        assert_eq!(guard.legacy_known_until_ms.load(Ordering::Relaxed), i64::MIN);
     }
 }

@@ -16,6 +16,9 @@ use window::{Tally, Window, log};
 
 use crate::ReadPlan;
 
+/// How many of Legacy's times a tenth of the window takes in. More would hardly move their mean.
+const LEGACY_TIMES: u32 = 1000;
+
 /// What a breaker does with reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
@@ -285,7 +288,9 @@ impl Breaker {
         now_ms: i64,
     ) -> Option<BreakerChange> {
         if let Observation::LegacyAnswered(took) = observation {
-            self.window.now(now_ms).legacy.add(took);
+            if self.legacy_known_until_ms(now_ms).is_none() {
+                self.window.now(now_ms).legacy.add(took);
+            }
             return None;
         }
         if let Observation::NewAbandoned(took) = observation
@@ -305,6 +310,14 @@ impl Breaker {
             }
             BreakerState::Open | BreakerState::HalfOpen => None,
         }
+    }
+
+    /// Until when it needs to be told no more of Legacy's times, by the same clock; `None` while it
+    /// does. That ends early with a change of its state.
+    pub fn legacy_known_until_ms(&mut self, now_ms: i64) -> Option<i64> {
+        let enough = LEGACY_TIMES.max(self.options.minimum);
+        let known = self.window.now(now_ms).legacy.count >= enough;
+        known.then(|| self.window.slot_ends_ms(now_ms))
     }
 
     /// What the window gives as a reason to open.

@@ -100,6 +100,27 @@ fn opens_at_the_upper_thresholds_and_not_below_the_minimum() {
     }
 }
 
+/// A tenth of the window takes in so many of Legacy's times and no more, but never too few to say
+/// anything.
+#[test]
+fn legacy_is_known_well_enough_by_some_of_its_times() {
+    for (minimum, enough) in [(10, 1000), (20_000, 20_000)] {
+        let mut breaker = Breaker::new(options().minimum(minimum), 0);
+        for number in 0..enough {
+            assert_eq!(breaker.legacy_known_until_ms(1_999), None, "after {number}");
+            breaker.observe(None, Step::Legacy(10).observation(), 1_999);
+        }
+        assert_eq!(breaker.legacy_known_until_ms(1_999), Some(2_000));
+        let mean = breaker.legacy(1_999);
+        assert!(mean.is_some(), "{minimum}");
+        breaker.observe(None, Step::Legacy(5000).observation(), 1_999);
+        assert_eq!(breaker.legacy(1_999), mean);
+        assert_eq!(breaker.legacy_known_until_ms(2_000), None);
+        breaker.observe(None, Step::Legacy(5000).observation(), 2_000);
+        assert!(breaker.legacy(2_000) > mean);
+    }
+}
+
 #[test]
 fn what_left_the_window_opens_nothing() {
     let mut breaker = Breaker::new(options(), 0);

@@ -81,6 +81,11 @@ impl Window {
         tally
     }
 
+    /// When the slot ends that counts what happens now.
+    pub(super) const fn slot_ends_ms(&self, now_ms: i64) -> i64 {
+        (now_ms.div_euclid(self.slot_ms) + 1).saturating_mul(self.slot_ms)
+    }
+
     /// Everything that is not too long ago.
     pub(super) fn sum(&self, now_ms: i64) -> Tally {
         let oldest = now_ms.div_euclid(self.slot_ms) - (SLOTS - 1);
