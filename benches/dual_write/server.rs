@@ -118,13 +118,8 @@ impl Server for MySql {
     }
 
     fn fenced_begin(migration: &MigrationName, epoch: Epoch, key: i64) -> String {
-        format!(
-            "start transaction; select {} + (count(*) <> 1) from crossfade_epochs \
-             where migration = '{migration}' and epoch = {epoch} \
-             and closed_ms is null lock in share mode skip locked; \
-             select 1 from crossfade_key_locks where number = {key} for update",
-            i64::MAX
-        )
+        let row = epoch_lock_id("", migration, epoch);
+        format!("start transaction; call crossfade_pass({row}, {key})")
     }
 
     async fn put(to: &mut Self::Connection, sql: &'static str, key: i64) -> sqlx::Result<()> {
