@@ -60,7 +60,7 @@ async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, tell: impl Fn(
 
 /// The database behind a counting proxy, by the pool that the documentation asks for, of one
 /// connection.
-async fn counted(test: &TestDatabase, trips: &Arc<AtomicU64>) -> Database {
+pub(crate) async fn counted(test: &TestDatabase, trips: &Arc<AtomicU64>) -> Database {
     let (scheme, rest) = test.url.split_once("//").expect("a server's URL");
     let (authority, path) = rest.split_once('/').expect("a database");
     let (user, server) = authority.rsplit_once('@').expect("a user");

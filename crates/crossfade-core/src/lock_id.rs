@@ -1,7 +1,7 @@
 //! Numbers for advisory locks, derived from names.
 //!
-//! Two names that share a number only wait for each other needlessly; the fence itself compares
-//! names, never numbers.
+//! Two names that share a number only wait for each other needlessly. On MariaDB an epoch is also
+//! found by its number, of 64 bits: two with the same cannot both be opened.
 
 use crate::{Epoch, Key, MigrationName};
 

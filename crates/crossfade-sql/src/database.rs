@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 use crate::changes::Watcher;
 use crate::error::{Doing, unknown_engine};
 use crate::replica::ReplicaPool;
+use crate::session::Relay;
 use crate::shape::Shape;
 use crate::snapshot;
 
@@ -34,6 +35,10 @@ use crate::snapshot;
 const NAMESPACE: &str = "select coalesce((select n.nspname::text from pg_class c \
     join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass('crossfade_epochs')), \
     current_schema()::text), current_setting('server_version_num')::int";
+
+/// How long writes hand a connection on: some ten of them, and whoever waits for it elsewhere hardly
+/// notices.
+const HAND_ON_FOR: Duration = Duration::from_millis(10);
 
 /// A database engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +116,8 @@ impl Pool {
 pub struct Database {
     pub(crate) inner: Arc<Inner>,
     pub(crate) replicas: Arc<[Arc<ReplicaPool>]>,
+    /// By which writes hand their connections on.
+    pub(crate) relay: Option<Arc<Relay>>,
     #[cfg(feature = "mutants")]
     pub(crate) without: u32,
 }
@@ -275,7 +282,8 @@ impl Database {
     /// is lent out. The ping is a round trip, and what Crossfade wraps does without it: a write
     /// begins on another connection, and a read is repeated, when the one that it got had died in
     /// the pool. Queries that go around the wrapper, on the same pool, meet such a connection
-    /// themselves.
+    /// themselves. Writes hand connections of such a pool on, see
+    /// [`hand_on_for`](Self::hand_on_for).
     ///
     /// sqlx 0.9 takes a connection back with its transaction open when a `begin` on the pool is
     /// dropped midway, as by a timeout (upstream issue 4385), and then loses the statements of
@@ -332,6 +340,7 @@ impl Database {
             #[cfg(feature = "mutants")]
             without: 0,
             replicas: Arc::default(),
+            relay: Some(HAND_ON_FOR).filter(|_| !pool.pings()).map(|turn| Relay::new(&pool, turn)),
             inner: Arc::new(Inner {
                 pool,
                 namespace,
@@ -346,6 +355,23 @@ impl Database {
                 display,
             }),
         })
+    }
+
+    /// How long a connection goes from one write to the next before the pool has it back: 10 ms by
+    /// default, and zero, which is never, where the pool pings connections before it lends them out.
+    ///
+    /// sqlx asks a connection for an answer when it takes it back, which is a round trip in the
+    /// background; a write that has just heard of its commit needs no such answer. So it hands its
+    /// connection to the write that has waited longest, or leaves it for the next one, for 2 ms and
+    /// on a quarter of the pool at most. The pool's hooks, its connections' ages and whoever waits for
+    /// a connection without Crossfade have their turn when the time is over: make it zero where
+    /// `before_acquire` or `after_release` has to run around each write.
+    #[must_use]
+    pub fn hand_on_for(mut self, turn: Duration) -> Self {
+        self.relay = Some(turn)
+            .filter(|turn| !turn.is_zero())
+            .map(|turn| Relay::new(&self.inner.pool, turn));
+        self
     }
 
     /// Its engine.

@@ -216,6 +216,15 @@ fn read_only(error: &sqlx::Error) -> bool {
     matches!(code(error).as_deref(), Some("8" | "1032" | "25006"))
 }
 
+/// Whether the user lacks a right: to a table, a column, a procedure or a schema.
+fn forbidden(error: &sqlx::Error) -> bool {
+    #[cfg(feature = "mysql")]
+    if let Some(number) = mysql_number(error) {
+        return matches!(number, 1044 | 1142 | 1143 | 1227 | 1370);
+    }
+    code(error).as_deref() == Some("42501")
+}
+
 /// An error of a port: `doing` is a fragment such as "failed to read the control tables".
 pub(crate) fn store_error(doing: &str, error: sqlx::Error) -> StoreError {
     let (kind, hint) = if no_such_table(&error) {
@@ -229,6 +238,11 @@ pub(crate) fn store_error(doing: &str, error: sqlx::Error) -> StoreError {
         (
             StoreErrorKind::Database,
             Some("the database is read-only for this user; check its file's rights or the server"),
+        )
+    } else if forbidden(&error) {
+        (
+            StoreErrorKind::Database,
+            Some("grant the user what it lacks: the README says which rights an application needs"),
         )
     } else {
         match (failure(&error), &error) {

@@ -15,8 +15,8 @@ mod handed_out;
 #[cfg(feature = "sqlite")]
 mod held;
 mod pool;
+mod relay;
 
-#[cfg(feature = "sqlite")]
 use std::sync::Arc;
 
 use crossfade_store::Failure;
@@ -50,6 +50,8 @@ use crate::value::{Row, Value, bind, decode};
 pub(crate) use autocommit::Failed;
 #[cfg(feature = "sqlite")]
 use held::Held;
+pub(crate) use relay::Relay;
+use relay::Turn;
 
 #[cfg(feature = "mysql")]
 pub(crate) type MySqlTransactions = <MySql as sqlx::Database>::TransactionManager;
@@ -117,6 +119,10 @@ pub(crate) struct Session {
     pub(crate) bounded: bool,
     /// By what others find the transaction that is open on it.
     pub(crate) mark: Option<Mark>,
+    /// Whether its last statement was answered in full, which was also its end.
+    settled: bool,
+    /// The turn that the connection is on, where others take it over.
+    turn: Option<Turn>,
     /// Held while this is SQLite's one writer, or one of the snapshots.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -143,7 +149,7 @@ impl Database {
         loop {
             tries += 1;
             let mut session = self.untested_session().await?;
-            if self.pool_pings() {
+            if self.inner.pool.pings() {
                 return Ok(session);
             }
             match session.ping().await {
@@ -156,7 +162,10 @@ impl Database {
 
     /// A connection outside any transaction, which may be dead unless the pool itself pings.
     pub(crate) async fn untested_session(&self) -> Result<Session, sqlx::Error> {
-        let mut session = Session::acquire(&self.inner.pool).await?;
+        let mut session = match &self.relay {
+            Some(relay) => Session::relayed(relay).await?,
+            None => Session::acquire(&self.inner.pool).await?,
+        };
         session.guarded = self.keeps(Mechanism::CancelGuard);
         Ok(session)
     }
@@ -277,7 +286,7 @@ impl Session {
     /// One of the pool's connections, without a transaction that somebody has lost sight of.
     pub(crate) async fn acquire(pool: &Pool) -> Result<Self, sqlx::Error> {
         loop {
-            let mut session = Self::acquire_any(pool).await?;
+            let mut session = Self::of(pool.lend().await?, None);
             if session.depth() == 0 {
                 return Ok(session);
             }
@@ -285,16 +294,20 @@ impl Session {
         }
     }
 
-    async fn acquire_any(pool: &Pool) -> Result<Self, sqlx::Error> {
-        let pooled = match pool {
-            #[cfg(feature = "mysql")]
-            Pool::Mysql(pool) => Pooled::Mysql(pool.acquire().await?),
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => Pooled::Postgres(pool.acquire().await?),
-            #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => Pooled::Sqlite(pool.acquire().await?),
-        };
-        Ok(Self {
+    /// [`acquire`](Self::acquire) from those that are handed on, too.
+    async fn relayed(relay: &Arc<Relay>) -> Result<Self, sqlx::Error> {
+        loop {
+            let (pooled, turn) = relay.take().await?;
+            let mut session = Self::of(pooled, Some(turn));
+            if session.depth() == 0 {
+                return Ok(session);
+            }
+            session.open = true;
+        }
+    }
+
+    fn of(pooled: Pooled, turn: Option<Turn>) -> Self {
+        Self {
             pooled: Some(pooled),
             open: false,
             guarded: true,
@@ -310,8 +323,10 @@ impl Session {
             ending: mariadb::Ending::InFull,
             bounded: false,
             mark: None,
+            settled: false,
+            turn,
             place: None,
-        })
+        }
     }
 
     /// Sends `begin`, and has sqlx count the transaction. On MariaDB sqlx would count it out by one
@@ -413,6 +428,7 @@ impl Session {
 
     /// The engine's own connection.
     pub(crate) fn raw(&mut self) -> Raw<'_> {
+        self.settled = false;
         match self.pooled.as_mut().expect("a session has its connection until it is dropped") {
             #[cfg(feature = "mysql")]
             Pooled::Mysql(connection) => {
@@ -428,6 +444,7 @@ impl Session {
     /// The PostgreSQL connection for statements of the application's.
     #[cfg(feature = "postgres")]
     pub(crate) fn tracked(&mut self) -> Option<PgConn<'_>> {
+        self.settled = false;
         match self.pooled.as_mut() {
             Some(Pooled::Postgres(connection)) => {
                 let begun = self.open;
@@ -441,6 +458,7 @@ impl Session {
     /// may be dropped outside a transaction.
     #[cfg(feature = "mysql")]
     pub(crate) fn unbroken(&mut self) -> Option<MySqlConn<'_>> {
+        self.settled = false;
         match self.pooled.as_mut() {
             Some(Pooled::Mysql(connection)) => {
                 Some(MySqlConn::new(connection, self.open, &mut self.midway))

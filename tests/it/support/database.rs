@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossfade_sql::{Database, Engine};
 use crossfade_testkit::Proxy;
 use sqlx::mysql::MySqlPool;
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::postgres::PgPool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Executor};
 use tempfile::TempDir;
@@ -93,7 +93,8 @@ impl TestDatabase {
         (proxy, db)
     }
 
-    /// Opens it with a pool of exactly `connections`, which SQLite has no use for.
+    /// Opens it with a pool of at most `connections`, as the documentation asks for it; SQLite has no
+    /// use for that.
     pub(crate) async fn open_narrow(&self, connections: u32) -> Database {
         self.open_narrow_at(&self.url, connections).await
     }
@@ -105,7 +106,7 @@ impl TestDatabase {
                 Database::open(pool.connect(url).await.expect("the server answers")).await
             }
             Engine::Postgres => {
-                let pool = PgPoolOptions::new().max_connections(connections);
+                let pool = Database::postgres_pool_options().max_connections(connections);
                 Database::open(pool.connect(url).await.expect("the server answers")).await
             }
             Engine::Sqlite => Database::connect(url).await,

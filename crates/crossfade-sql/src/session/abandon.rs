@@ -26,6 +26,12 @@ impl Drop for Session {
             return;
         }
         if !self.open {
+            let settled = self.settled && self.guarded;
+            if let Some(turn) = self.turn.take().filter(|_| settled)
+                && let Some(pooled) = self.pooled.take()
+            {
+                turn.hand_on(pooled);
+            }
             return;
         }
         if !self.guarded {

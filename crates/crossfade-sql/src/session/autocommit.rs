@@ -50,6 +50,7 @@ impl Session {
         match (outcome, row) {
             (Ok(()), Some(row)) => {
                 self.open = false;
+                self.settled = true;
                 Ok(row)
             }
             (Ok(()), None) => Err(Failed::Unknown(Error::RowNotFound)),

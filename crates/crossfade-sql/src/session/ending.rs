@@ -45,7 +45,12 @@ impl Session {
             Raw::Sqlite(connection) => held.unwrap_or_default().commit(connection).await,
         };
         if committed.is_ok() {
+            #[cfg(feature = "postgres")]
+            let settled = !doubt && !self.bare;
+            #[cfg(not(feature = "postgres"))]
+            let settled = true;
             self.ended();
+            self.settled = settled;
         }
         committed
     }

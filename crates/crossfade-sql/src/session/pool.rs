@@ -1,17 +1,47 @@
-//! What a pool was made to do.
+//! What a pool was made to do, and what it has.
 
-use crate::database::{Database, Pool};
+use super::Pooled;
+use crate::database::Pool;
 
-impl Database {
-    /// Whether the pool asks a connection for an answer before it lends it out.
-    pub(super) fn pool_pings(&self) -> bool {
-        match &self.inner.pool {
+/// Runs an expression on the engine's own pool.
+macro_rules! on {
+    ($pool:expr, $one:ident => $value:expr) => {
+        match $pool {
             #[cfg(feature = "mysql")]
-            Pool::Mysql(pool) => pool.options().get_test_before_acquire(),
+            Pool::Mysql($one) => $value,
             #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => pool.options().get_test_before_acquire(),
+            Pool::Postgres($one) => $value,
             #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => pool.options().get_test_before_acquire(),
+            Pool::Sqlite($one) => $value,
         }
+    };
+}
+
+impl Pool {
+    /// Whether it asks a connection for an answer before it lends it out.
+    pub(crate) fn pings(&self) -> bool {
+        on!(self, pool => pool.options().get_test_before_acquire())
+    }
+
+    /// Whether whoever asks has to wait for another to give back.
+    pub(super) fn is_exhausted(&self) -> bool {
+        on!(self, pool => pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections())
+    }
+
+    /// Whether it lends nothing more.
+    pub(super) fn is_closed(&self) -> bool {
+        on!(self, pool => pool.is_closed())
+    }
+
+    /// One of its connections.
+    pub(super) async fn lend(&self) -> Result<Pooled, sqlx::Error> {
+        Ok(match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql(pool) => Pooled::Mysql(pool.acquire().await?),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => Pooled::Postgres(pool.acquire().await?),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => Pooled::Sqlite(pool.acquire().await?),
+        })
     }
 }

@@ -1,0 +1,198 @@
+//! Connections that go from one write to the next without a stay in the pool.
+//!
+//! sqlx 0.9.0 takes a connection back by a task of its own that asks the server for an answer: a
+//! round trip, during which nobody has the connection. One whose commit was answered just now needs
+//! no asking. So a write that ends well hands its connection to the write that has waited longest,
+//! or leaves it for the next one. It goes back to the pool after its turn, since whoever goes around
+//! the wrapper waits for it there, and since the pool looks at its age and runs its hooks there.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::Pooled;
+use crate::database::Pool;
+
+/// How long one lies about before the pool has it back.
+const REST: Duration = Duration::from_millis(2);
+
+/// A connection on its turn.
+struct Baton {
+    pooled: Option<Pooled>,
+    /// When the pool lent it.
+    since: Instant,
+    /// The runtime whose task takes it back, even where it is dropped outside.
+    runtime: Handle,
+}
+
+impl Baton {
+    fn leave(mut self) -> Option<(Pooled, Instant)> {
+        Some((self.pooled.take()?, self.since))
+    }
+}
+
+impl Drop for Baton {
+    fn drop(&mut self) {
+        if let Some(pooled) = self.pooled.take() {
+            let _entered = self.runtime.enter();
+            drop(pooled);
+        }
+    }
+}
+
+/// The writes that wait for a connection, and the connections that wait for a write.
+pub(crate) struct Relay {
+    pool: Pool,
+    /// How long a connection goes from hand to hand.
+    turn: Duration,
+    /// How many may lie about: others find the rest in the pool.
+    places: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<oneshot::Sender<Baton>>,
+    resting: Vec<(Instant, Baton)>,
+    /// Whether a task looks after those that rest.
+    swept: bool,
+}
+
+/// Where the next connection is to be had.
+enum Asked {
+    /// Here.
+    Rested(Baton),
+    /// In the pool, at once.
+    Free,
+    /// In the pool or here, whichever is first.
+    Waits(oneshot::Receiver<Baton>),
+}
+
+/// The turn that a session's connection is on.
+pub(super) struct Turn {
+    relay: Arc<Relay>,
+    since: Instant,
+}
+
+impl Turn {
+    /// Ends it where the connection has done its work, and is in order.
+    pub(super) fn hand_on(self, pooled: Pooled) {
+        let Ok(runtime) = Handle::try_current() else { return drop(pooled) };
+        self.relay.hand_on(Baton { pooled: Some(pooled), since: self.since, runtime });
+    }
+}
+
+impl Relay {
+    /// A relay whose connections go back to the pool after `turn`.
+    pub(crate) fn new(pool: &Pool, turn: Duration) -> Arc<Self> {
+        let places = usize::try_from(pool.most_connections() / 4).unwrap_or(1).max(1);
+        Arc::new(Self { pool: pool.clone(), turn, places, state: Mutex::default() })
+    }
+
+    /// A connection of the pool's, or one that somebody hands on.
+    pub(super) async fn take(self: &Arc<Self>) -> Result<(Pooled, Turn), sqlx::Error> {
+        let handed = match self.ask() {
+            Asked::Rested(baton) => baton.leave(),
+            Asked::Free => None,
+            Asked::Waits(handed) => tokio::select! {
+                biased;
+                Ok(baton) = handed => baton.leave(),
+                lent = self.pool.lend() => Some((lent?, Instant::now())),
+            },
+        };
+        let (pooled, since) = match handed {
+            Some(handed) => handed,
+            None => (self.pool.lend().await?, Instant::now()),
+        };
+        Ok((pooled, Turn { relay: Arc::clone(self), since }))
+    }
+
+    fn ask(&self) -> Asked {
+        let mut due = Vec::new();
+        let mut state = self.state();
+        while let Some((_, baton)) = state.resting.pop() {
+            if !self.is_due(&baton) {
+                return Asked::Rested(baton);
+            }
+            due.push(baton);
+        }
+        if !due.is_empty() || !self.pool.is_exhausted() {
+            return Asked::Free;
+        }
+        // Those that the pool has served meanwhile.
+        while state.waiting.pop_front_if(|first| first.is_closed()).is_some() {}
+        let (give, handed) = oneshot::channel();
+        state.waiting.push_back(give);
+        Asked::Waits(handed)
+    }
+
+    fn hand_on(self: &Arc<Self>, mut baton: Baton) {
+        if self.is_due(&baton) || self.pool.is_closed() {
+            return;
+        }
+        let mut state = self.state();
+        while let Some(next) = state.waiting.pop_front() {
+            match next.send(baton) {
+                Ok(()) => return,
+                Err(back) => baton = back,
+            }
+        }
+        if state.resting.len() >= self.places || self.pool.is_exhausted() {
+            drop(state);
+            return;
+        }
+        let runtime = baton.runtime.clone();
+        state.resting.push((Instant::now(), baton));
+        let swept = std::mem::replace(&mut state.swept, true);
+        drop(state);
+        if !swept {
+            runtime.spawn(Sweeper(Arc::downgrade(self)).sweep());
+        }
+    }
+
+    /// Takes those that have rested long enough, and tells whether others still rest.
+    fn rested(&self) -> (Vec<(Instant, Baton)>, bool) {
+        let mut state = self.state();
+        let rested = state.resting.extract_if(.., |(since, _)| since.elapsed() >= REST).collect();
+        state.swept = !state.resting.is_empty();
+        (rested, state.swept)
+    }
+
+    fn is_due(&self, baton: &Baton) -> bool {
+        baton.since.elapsed() >= self.turn
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives the pool back what nobody takes.
+struct Sweeper(Weak<Relay>);
+
+impl Sweeper {
+    async fn sweep(mut self) {
+        loop {
+            tokio::time::sleep(REST).await;
+            let Some(relay) = self.0.upgrade() else { return };
+            let (rested, others) = relay.rested();
+            drop(rested);
+            if !others {
+                self.0 = Weak::new();
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        // Its runtime has ended. A write on another one begins another sweeper.
+        if let Some(relay) = self.0.upgrade() {
+            relay.state().swept = false;
+        }
+    }
+}

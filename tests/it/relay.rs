@@ -1,0 +1,192 @@
+//! Writes hand their connections on, and the pool has them back all the same.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossfade::{Crossfade, Database, Db, Engine, Flags, Migration, Options, Stage};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::round_trips::counted;
+use crate::support::{Bench, TestDatabase, WAIT, eventually, put};
+
+const SERVERS: [Engine; 2] = [Engine::Mysql, Engine::Postgres];
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A database of each server, in `live`.
+async fn on_each(body: impl AsyncFn(&TestDatabase)) {
+    for engine in SERVERS {
+        let test = live(engine).await;
+        body(&test).await;
+        test.drop().await;
+    }
+}
+
+async fn live(engine: Engine) -> TestDatabase {
+    let test = TestDatabase::create(engine, "relay").await;
+    Bench::new(test.open().await).await.go(Stage::Live).await;
+    test
+}
+
+/// An application that has nothing else to do on its connections for an hour.
+async fn still(db: &Database) -> (Crossfade, Migration) {
+    let app = Crossfade::builder_on(db.clone())
+        .flags(Flags::forced::<&str, bool>([]))
+        .options(Options::default().lease(HOUR))
+        .build()
+        .await
+        .expect("starts");
+    let migration = app.migration("people").expect("registered");
+    (app, migration)
+}
+
+fn idle(db: &Database) -> (usize, u32) {
+    match (db.mysql(), db.postgres()) {
+        (Some(pool), _) => (pool.num_idle(), pool.size()),
+        (_, Some(pool)) => (pool.num_idle(), pool.size()),
+        _ => (0, 0),
+    }
+}
+
+/// Writes of several tasks, each with a key of its own.
+async fn writes(migration: &Migration, tasks: i64, each: usize) {
+    let mut all = JoinSet::new();
+    for key in 1..=tasks {
+        let migration = migration.clone();
+        all.spawn(async move {
+            for number in 0..each {
+                put(&migration, key, &format!("name {number}")).await.expect("written");
+            }
+        });
+    }
+    all.join_all().await;
+}
+
+/// Whether somebody who knows nothing of Crossfade gets a connection.
+async fn is_served(db: &Database) -> bool {
+    match (db.mysql(), db.postgres()) {
+        (Some(pool), _) => timeout(WAIT, pool.acquire()).await.is_ok_and(|it| it.is_ok()),
+        (_, Some(pool)) => timeout(WAIT, pool.acquire()).await.is_ok_and(|it| it.is_ok()),
+        _ => false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_waits_gets_the_connection_without_a_ping() {
+    on_each(async |test| {
+        for (turn, of_each) in [(HOUR, 4), (Duration::ZERO, 5)] {
+            let trips = Arc::new(AtomicU64::new(0));
+            let db = counted(test, &trips).await.hand_on_for(turn);
+            let (_app, migration) = still(&db).await;
+            writes(&migration, 4, 1).await;
+            let before = trips.load(Ordering::SeqCst);
+            writes(&migration, 4, 25).await;
+            let found = trips.load(Ordering::SeqCst) - before;
+            // The last one's ping, and what the instance itself may do.
+            let engine = test.engine;
+            assert!(found.abs_diff(of_each * 100) <= 20, "{engine}: {found} by turns of {turn:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_at_the_pool_has_a_turn() {
+    on_each(async |test| {
+        let db = test.open_narrow(1).await;
+        let (_app, migration) = still(&db).await;
+        let done = Arc::new(AtomicBool::new(false));
+        let mut busy = JoinSet::new();
+        for key in 1..=4 {
+            let (migration, done) = (migration.clone(), Arc::clone(&done));
+            busy.spawn(async move {
+                while !done.load(Ordering::Relaxed) {
+                    put(&migration, key, "busy").await.expect("written");
+                }
+            });
+        }
+        // The instance's own queries give the connection back now and then, so one is not enough.
+        let served = timeout(WAIT, async {
+            for turn in 0..100 {
+                assert!(is_served(&db).await, "{}: turn {turn}", test.engine);
+            }
+        });
+        served.await.expect("100 turns are a second or two");
+        done.store(true, Ordering::Relaxed);
+        busy.join_all().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pool_has_its_connections_back() {
+    on_each(async |test| {
+        let db = test.open_narrow(8).await.hand_on_for(HOUR);
+        let (app, migration) = still(&db).await;
+        writes(&migration, 16, 5).await;
+        eventually("all are back", async || {
+            let (idle, size) = idle(&db);
+            idle > 0 && u32::try_from(idle) == Ok(size)
+        })
+        .await;
+        put(&migration, 1, "the last").await.expect("written");
+        drop((migration, app));
+        let closed = match (db.mysql(), db.postgres()) {
+            (Some(pool), _) => timeout(WAIT, pool.close()).await,
+            (_, Some(pool)) => timeout(WAIT, pool.close()).await,
+            _ => Ok(()),
+        };
+        closed.expect("the pool closes while one rests");
+    })
+    .await;
+}
+
+/// sqlx waits for the answer before it lends such a connection out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_still_busy_is_handed_to_nobody() {
+    on_each(async |test| {
+        let db = test.open_narrow(8).await.hand_on_for(HOUR);
+        let (_app, migration) = still(&db).await;
+        for round in 0..4 {
+            let reader = Db::from(&db);
+            let slow = async {
+                let mut tx = reader.conn().await.expect("a connection");
+                match test.engine {
+                    Engine::Mysql => {
+                        let connection = tx.mysql().expect("MariaDB");
+                        sqlx::query("do sleep(600)").execute(connection).await.map(drop)
+                    }
+                    _ => {
+                        let connection = tx.postgres().expect("PostgreSQL");
+                        sqlx::query("select pg_sleep(600)").execute(connection).await.map(drop)
+                    }
+                }
+            };
+            let slow = timeout(Duration::from_millis(50), slow).await;
+            assert!(slow.is_err(), "it was to be dropped");
+            let write = put(&migration, round, "quick");
+            timeout(WAIT, write).await.expect("on another connection").expect("written");
+        }
+    })
+    .await;
+}
+
+#[test]
+fn a_runtime_may_end_while_a_connection_rests() {
+    for engine in SERVERS {
+        let (test, db) = {
+            let runtime = Runtime::new().expect("a runtime");
+            runtime.block_on(async {
+                let test = live(engine).await;
+                let db = test.open_narrow(8).await;
+                let (_app, migration) = still(&db).await;
+                put(&migration, 1, "the last").await.expect("written");
+                (test, db)
+            })
+        };
+        drop(db);
+        Runtime::new().expect("a runtime").block_on(test.drop());
+    }
+}
