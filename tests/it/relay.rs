@@ -1,4 +1,4 @@
-//! Writes hand their connections on, and the pool has them back all the same.
+//! Connections are handed on, and the pool has them back all the same.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::round_trips::counted;
-use crate::support::{Bench, TestDatabase, WAIT, eventually, put};
+use crate::support::{Bench, People, TestDatabase, WAIT, eventually, put};
 
 const SERVERS: [Engine; 2] = [Engine::Mysql, Engine::Postgres];
 const HOUR: Duration = Duration::from_secs(3600);
@@ -73,20 +73,41 @@ async fn is_served(db: &Database) -> bool {
     }
 }
 
+/// Reads of several tasks.
+async fn reads(db: &Database, tasks: usize, each: usize) {
+    let mut all = JoinSet::new();
+    for _ in 0..tasks {
+        let legacy = People::legacy(db);
+        all.spawn(async move {
+            for _ in 0..each {
+                legacy.get(1).await.expect("read");
+            }
+        });
+    }
+    all.join_all().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_waits_gets_the_connection_without_a_ping() {
+async fn whoever_waits_gets_the_connection_without_a_ping() {
     on_each(async |test| {
-        for (turn, of_each) in [(HOUR, 4), (Duration::ZERO, 5)] {
+        let engine = test.engine;
+        for (turn, pings) in [(HOUR, 0), (Duration::ZERO, 1)] {
             let trips = Arc::new(AtomicU64::new(0));
             let db = counted(test, &trips).await.hand_on_for(turn);
             let (_app, migration) = still(&db).await;
-            writes(&migration, 4, 1).await;
-            let before = trips.load(Ordering::SeqCst);
-            writes(&migration, 4, 25).await;
-            let found = trips.load(Ordering::SeqCst) - before;
-            // The last one's ping, and what the instance itself may do.
-            let engine = test.engine;
-            assert!(found.abs_diff(of_each * 100) <= 20, "{engine}: {found} by turns of {turn:?}");
+            for (what, expected) in [("writes", 4 + pings), ("reads", 1 + pings)] {
+                let some = async |each: usize| match what {
+                    "writes" => writes(&migration, 4, each).await,
+                    _ => reads(&db, 4, each).await,
+                };
+                some(1).await;
+                let before = trips.load(Ordering::SeqCst);
+                some(25).await;
+                let found = trips.load(Ordering::SeqCst) - before;
+                // The last one's ping, and what the instance itself may do.
+                let near = found.abs_diff(expected * 100) <= 20;
+                assert!(near, "{engine}: {found} for 100 {what} by turns of {turn:?}");
+            }
         }
     })
     .await;
@@ -168,6 +189,33 @@ async fn a_connection_that_is_still_busy_is_handed_to_nobody() {
             assert!(slow.is_err(), "it was to be dropped");
             let write = put(&migration, round, "quick");
             timeout(WAIT, write).await.expect("on another connection").expect("written");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_is_one_that_has_died() {
+    on_each(async |test| {
+        let db = test.open_narrow(8).await.hand_on_for(HOUR);
+        let reader = Db::from(&db);
+        for round in 0..4 {
+            let mut conn = reader.conn().await.expect("a connection");
+            let died = match test.engine {
+                Engine::Mysql => {
+                    let connection = conn.mysql().expect("MariaDB");
+                    sqlx::query("kill connection_id()").execute(connection).await.map(drop)
+                }
+                _ => {
+                    let connection = conn.postgres().expect("PostgreSQL");
+                    let die = "select pg_terminate_backend(pg_backend_pid())";
+                    sqlx::query(die).execute(connection).await.map(drop)
+                }
+            };
+            died.expect_err("it is dead");
+            drop(conn);
+            let found = People::legacy(&db).get(1).await;
+            assert_eq!(found.expect("read on another"), None, "{round}");
         }
     })
     .await;

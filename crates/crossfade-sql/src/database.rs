@@ -36,9 +36,9 @@ const NAMESPACE: &str = "select coalesce((select n.nspname::text from pg_class c
     join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass('crossfade_epochs')), \
     current_schema()::text), current_setting('server_version_num')::int";
 
-/// How long writes hand a connection on: some ten of them, and whoever waits for it elsewhere hardly
-/// notices.
-const HAND_ON_FOR: Duration = Duration::from_millis(10);
+/// How long a connection is handed on: long enough for some twenty writes, short enough for whoever waits
+/// at the pool.
+const HAND_ON_FOR: Duration = Duration::from_millis(20);
 
 /// A database engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl Pool {
 pub struct Database {
     pub(crate) inner: Arc<Inner>,
     pub(crate) replicas: Arc<[Arc<ReplicaPool>]>,
-    /// By which writes hand their connections on.
+    /// By which connections are handed on.
     pub(crate) relay: Option<Arc<Relay>>,
     #[cfg(feature = "mutants")]
     pub(crate) without: u32,
@@ -282,7 +282,7 @@ impl Database {
     /// is lent out. The ping is a round trip, and what Crossfade wraps does without it: a write
     /// begins on another connection, and a read is repeated, when the one that it got had died in
     /// the pool. Queries that go around the wrapper, on the same pool, meet such a connection
-    /// themselves. Writes hand connections of such a pool on, see
+    /// themselves. Connections of such a pool are handed on, see
     /// [`hand_on_for`](Self::hand_on_for).
     ///
     /// sqlx 0.9 takes a connection back with its transaction open when a `begin` on the pool is
@@ -357,15 +357,17 @@ impl Database {
         })
     }
 
-    /// How long a connection goes from one write to the next before the pool has it back: 10 ms by
-    /// default, and zero, which is never, where the pool pings connections before it lends them out.
+    /// How long a connection goes from one use of Crossfade's to the next before the pool has it
+    /// back: 20 ms by default, and zero, which is never, where the pool pings connections before it
+    /// lends them out.
     ///
     /// sqlx asks a connection for an answer when it takes it back, which is a round trip in the
-    /// background; a write that has just heard of its commit needs no such answer. So it hands its
-    /// connection to the write that has waited longest, or leaves it for the next one, for 2 ms and
-    /// on a quarter of the pool at most. The pool's hooks, its connections' ages and whoever waits for
-    /// a connection without Crossfade have their turn when the time is over: make it zero where
-    /// `before_acquire` or `after_release` has to run around each write.
+    /// background. A write that has just heard of its commit needs none, nor does a query through a
+    /// [`Db`](crate::Db) that was answered in full. So the connection is handed to whoever has waited
+    /// longest, or is left for the next one, for 2 ms and on a quarter of the pool at most. The pool's
+    /// hooks, its connections' ages and whoever waits for a connection without Crossfade have their
+    /// turn when the time is over: make it zero where `before_acquire` or `after_release` has to run
+    /// around each use.
     #[must_use]
     pub fn hand_on_for(mut self, turn: Duration) -> Self {
         self.relay = Some(turn)

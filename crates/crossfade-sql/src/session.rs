@@ -119,7 +119,7 @@ pub(crate) struct Session {
     pub(crate) bounded: bool,
     /// By what others find the transaction that is open on it.
     pub(crate) mark: Option<Mark>,
-    /// Whether its last statement was answered in full, which was also its end.
+    /// Whether every statement was answered in full, save those that others keep an eye on.
     settled: bool,
     /// The turn that the connection is on, where others take it over.
     turn: Option<Turn>,
@@ -323,7 +323,7 @@ impl Session {
             ending: mariadb::Ending::InFull,
             bounded: false,
             mark: None,
-            settled: false,
+            settled: true,
             turn,
             place: None,
         }
@@ -431,9 +431,12 @@ impl Session {
         self.settled = false;
         match self.pooled.as_mut().expect("a session has its connection until it is dropped") {
             #[cfg(feature = "mysql")]
-            Pooled::Mysql(connection) => {
-                Raw::Mysql(MySqlConn::new(connection, self.open, &mut self.midway))
-            }
+            Pooled::Mysql(connection) => Raw::Mysql(MySqlConn::new(
+                connection,
+                self.open,
+                &mut self.midway,
+                &mut self.settled,
+            )),
             #[cfg(feature = "postgres")]
             Pooled::Postgres(connection) => Raw::Postgres(connection),
             #[cfg(feature = "sqlite")]
@@ -444,7 +447,6 @@ impl Session {
     /// The PostgreSQL connection for statements of the application's.
     #[cfg(feature = "postgres")]
     pub(crate) fn tracked(&mut self) -> Option<PgConn<'_>> {
-        self.settled = false;
         match self.pooled.as_mut() {
             Some(Pooled::Postgres(connection)) => {
                 let begun = self.open;
@@ -458,10 +460,9 @@ impl Session {
     /// may be dropped outside a transaction.
     #[cfg(feature = "mysql")]
     pub(crate) fn unbroken(&mut self) -> Option<MySqlConn<'_>> {
-        self.settled = false;
         match self.pooled.as_mut() {
             Some(Pooled::Mysql(connection)) => {
-                Some(MySqlConn::new(connection, self.open, &mut self.midway))
+                Some(MySqlConn::new(connection, self.open, &mut self.midway, &mut self.settled))
             }
             _ => None,
         }

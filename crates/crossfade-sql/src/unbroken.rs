@@ -18,7 +18,8 @@ use sqlx_core::transaction::TransactionManager;
 
 use crate::session::MySqlTransactions;
 
-/// A MariaDB connection for the application's statements: an sqlx executor.
+/// A MariaDB connection for the application's statements: an sqlx executor. `fetch_one` and
+/// `fetch_optional` wait for the end of the answer, or for a second row.
 /// [`connection`](Self::connection) is for whatever asks for sqlx's own.
 #[derive(Debug)]
 pub struct MySqlConn<'a> {
@@ -26,6 +27,8 @@ pub struct MySqlConn<'a> {
     /// Whether a transaction of Crossfade's is open on it.
     begun: bool,
     midway: &'a mut bool,
+    /// Taken back after an error, and where an answer is left that the next statement has to skip.
+    settled: &'a mut bool,
 }
 
 impl<'a> MySqlConn<'a> {
@@ -33,8 +36,9 @@ impl<'a> MySqlConn<'a> {
         connection: &'a mut MySqlConnection,
         begun: bool,
         midway: &'a mut bool,
+        settled: &'a mut bool,
     ) -> Self {
-        Self { connection, begun, midway }
+        Self { connection, begun, midway, settled }
     }
 
     /// The bare connection, for code that asks for a `&mut MySqlConnection`, as `begin` for a
@@ -97,13 +101,16 @@ impl<'c> Executor<'c> for MySqlConn<'c> {
         E: 'q + Execute<'q, MySql>,
     {
         let before = std::mem::replace(self.midway, true);
-        let midway = self.midway;
-        let mut rows = self.connection.fetch_many(query);
+        let Self { connection, midway, settled, .. } = self;
+        let mut rows = connection.fetch_many(query);
         poll_fn(move |context| {
             let next = rows.poll_next_unpin(context);
             // An error is the last that a stream yields.
             if matches!(&next, Poll::Ready(None | Some(Err(_)))) {
                 *midway = before;
+            }
+            if matches!(&next, Poll::Ready(Some(Err(_)))) {
+                *settled = false;
             }
             next
         })
@@ -118,10 +125,29 @@ impl<'c> Executor<'c> for MySqlConn<'c> {
         'c: 'e,
         E: 'q + Execute<'q, MySql>,
     {
-        // The rest of an answer that has begun is well skipped.
         let before = std::mem::replace(self.midway, true);
-        let row = self.connection.fetch_optional(query);
-        Box::pin(row.inspect(move |_| *self.midway = before))
+        let mut rows = self.connection.fetch_many(query);
+        Box::pin(async move {
+            let mut first = None;
+            let row = loop {
+                match rows.next().await {
+                    None => break Ok(first),
+                    Some(Ok(Either::Left(_))) => {}
+                    Some(Ok(Either::Right(row))) if first.is_none() => first = Some(row),
+                    Some(Err(error)) if first.is_none() => {
+                        *self.settled = false;
+                        break Err(error);
+                    }
+                    // The rest of an answer that has begun is well skipped.
+                    Some(_) => {
+                        *self.settled = false;
+                        break Ok(first);
+                    }
+                }
+            };
+            *self.midway = before;
+            row
+        })
     }
 
     fn prepare_with<'e>(
@@ -134,6 +160,9 @@ impl<'c> Executor<'c> for MySqlConn<'c> {
     {
         let before = std::mem::replace(self.midway, true);
         let prepared = self.connection.prepare_with(sql, parameters);
-        Box::pin(prepared.inspect(move |_| *self.midway = before))
+        Box::pin(prepared.inspect(move |prepared| {
+            *self.midway = before;
+            *self.settled &= prepared.is_ok();
+        }))
     }
 }

@@ -26,12 +26,7 @@ impl Drop for Session {
             return;
         }
         if !self.open {
-            let settled = self.settled && self.guarded;
-            if let Some(turn) = self.turn.take().filter(|_| settled)
-                && let Some(pooled) = self.pooled.take()
-            {
-                turn.hand_on(pooled);
-            }
+            self.hand_on();
             return;
         }
         if !self.guarded {
@@ -54,6 +49,19 @@ impl Drop for Session {
 }
 
 impl Session {
+    /// Hands its connection on where it is known to be at rest, or leaves it for the pool.
+    fn hand_on(&mut self) {
+        #[cfg(feature = "postgres")]
+        let at_rest = self.settled && !self.doubt;
+        #[cfg(not(feature = "postgres"))]
+        let at_rest = self.settled;
+        if let Some(turn) = self.turn.take().filter(|_| at_rest && self.guarded)
+            && let Some(pooled) = self.pooled.take()
+        {
+            turn.hand_on(pooled);
+        }
+    }
+
     /// Without the guard: a transaction that sqlx counts is rolled back, one whose `begin` was
     /// dropped midway is not, and the connection goes back to the pool.
     fn return_as_sqlx_would(&mut self) {

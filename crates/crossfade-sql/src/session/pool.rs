@@ -23,9 +23,14 @@ impl Pool {
         on!(self, pool => pool.options().get_test_before_acquire())
     }
 
+    /// Whether it opens no further connection.
+    pub(super) fn is_full(&self) -> bool {
+        on!(self, pool => pool.size() >= pool.options().get_max_connections())
+    }
+
     /// Whether whoever asks has to wait for another to give back.
     pub(super) fn is_exhausted(&self) -> bool {
-        on!(self, pool => pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections())
+        self.is_full() && on!(self, pool => pool.num_idle() == 0)
     }
 
     /// Whether it lends nothing more.

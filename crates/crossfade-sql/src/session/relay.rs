@@ -1,13 +1,16 @@
-//! Connections that go from one write to the next without a stay in the pool.
+//! Connections that go from one reader or writer to the next without a stay in the pool.
 //!
 //! sqlx 0.9.0 takes a connection back by a task of its own that asks the server for an answer: a
-//! round trip, during which nobody has the connection. One whose commit was answered just now needs
-//! no asking. So a write that ends well hands its connection to the write that has waited longest,
-//! or leaves it for the next one. It goes back to the pool after its turn, since whoever goes around
-//! the wrapper waits for it there, and since the pool looks at its age and runs its hooks there.
+//! round trip, during which nobody has the connection. One whose last statement was answered in full
+//! just now needs no asking. So it is handed to whoever has waited longest, or is left for the next
+//! one. It goes back to the pool after its turn, since those who know nothing of Crossfade wait for it
+//! there, and since the pool looks at its age and runs its hooks there.
 
 use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -29,8 +32,9 @@ struct Baton {
 }
 
 impl Baton {
-    fn leave(mut self) -> Option<(Pooled, Instant)> {
-        Some((self.pooled.take()?, self.since))
+    fn leave(mut self) -> (Pooled, Instant) {
+        let pooled = self.pooled.take();
+        (pooled.expect("a baton has its connection until it is dropped"), self.since)
     }
 }
 
@@ -43,7 +47,7 @@ impl Drop for Baton {
     }
 }
 
-/// The writes that wait for a connection, and the connections that wait for a write.
+/// Those who wait for a connection, and the connections that wait for somebody.
 pub(crate) struct Relay {
     pool: Pool,
     /// How long a connection goes from hand to hand.
@@ -59,16 +63,6 @@ struct State {
     resting: Vec<(Instant, Baton)>,
     /// Whether a task looks after those that rest.
     swept: bool,
-}
-
-/// Where the next connection is to be had.
-enum Asked {
-    /// Here.
-    Rested(Baton),
-    /// In the pool, at once.
-    Free,
-    /// In the pool or here, whichever is first.
-    Waits(oneshot::Receiver<Baton>),
 }
 
 /// The turn that a session's connection is on.
@@ -92,41 +86,52 @@ impl Relay {
         Arc::new(Self { pool: pool.clone(), turn, places, state: Mutex::default() })
     }
 
-    /// A connection of the pool's, or one that somebody hands on.
+    /// A connection that rests, one of the pool's, or one that somebody hands on.
     pub(super) async fn take(self: &Arc<Self>) -> Result<(Pooled, Turn), sqlx::Error> {
-        let handed = match self.ask() {
-            Asked::Rested(baton) => baton.leave(),
-            Asked::Free => None,
-            Asked::Waits(handed) => tokio::select! {
-                biased;
-                Ok(baton) = handed => baton.leave(),
-                lent = self.pool.lend() => Some((lent?, Instant::now())),
-            },
-        };
-        let (pooled, since) = match handed {
-            Some(handed) => handed,
-            None => (self.pool.lend().await?, Instant::now()),
+        let (pooled, since) = match self.resting() {
+            Some(baton) => baton.leave(),
+            None => self.lent_or_handed().await?,
         };
         Ok((pooled, Turn { relay: Arc::clone(self), since }))
     }
 
-    fn ask(&self) -> Asked {
+    async fn lent_or_handed(&self) -> Result<(Pooled, Instant), sqlx::Error> {
+        let mut lent = pin!(self.pool.lend());
+        // What the pool has idle is had at once. One that is not full opens another connection, which
+        // is well waited for; else its next may be whole turns away.
+        let at_once = poll_fn(|context| Poll::Ready(lent.as_mut().poll(context))).await;
+        let lent = match at_once {
+            Poll::Ready(lent) => lent,
+            Poll::Pending if !self.pool.is_full() => lent.await,
+            Poll::Pending => tokio::select! {
+                biased;
+                Ok(baton) = self.wait() => return Ok(baton.leave()),
+                lent = lent => lent,
+            },
+        };
+        Ok((lent?, Instant::now()))
+    }
+
+    fn resting(&self) -> Option<Baton> {
         let mut due = Vec::new();
         let mut state = self.state();
         while let Some((_, baton)) = state.resting.pop() {
             if !self.is_due(&baton) {
-                return Asked::Rested(baton);
+                return Some(baton);
             }
             due.push(baton);
         }
-        if !due.is_empty() || !self.pool.is_exhausted() {
-            return Asked::Free;
-        }
+        None
+    }
+
+    /// What somebody hands on, in turn.
+    fn wait(&self) -> oneshot::Receiver<Baton> {
+        let (give, handed) = oneshot::channel();
+        let mut state = self.state();
         // Those that the pool has served meanwhile.
         while state.waiting.pop_front_if(|first| first.is_closed()).is_some() {}
-        let (give, handed) = oneshot::channel();
         state.waiting.push_back(give);
-        Asked::Waits(handed)
+        handed
     }
 
     fn hand_on(self: &Arc<Self>, mut baton: Baton) {
@@ -190,7 +195,7 @@ impl Sweeper {
 
 impl Drop for Sweeper {
     fn drop(&mut self) {
-        // Its runtime has ended. A write on another one begins another sweeper.
+        // Its runtime has ended. Another one's next connection gets a sweeper of its own.
         if let Some(relay) = self.0.upgrade() {
             relay.state().swept = false;
         }
