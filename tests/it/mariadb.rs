@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crossfade::{Crossfade, Database, Db, Engine, Flags, Options, Stage};
+use crossfade::{Crossfade, Database, Db, Engine, Flags, Options, Stage, WriteError};
 use crossfade_core::Key;
 use crossfade_store::{ControlStore, EnterError, Entry, FencedStore, SchemaStore, StoreErrorKind};
 use sqlx::mysql::MySqlPool;
@@ -305,5 +305,33 @@ async fn errors_have_their_kinds() {
     bench.sql("drop table crossfade_audit").await;
     let gone = bench.db.audit_trail(1).await.expect_err("the table is gone");
     assert_eq!(gone.kind, StoreErrorKind::NotInstalled, "{gone:?}");
+    test.drop().await;
+}
+
+/// sqlx's own `fetch_one` returns at the first row, and the error behind it is that of whoever uses the
+/// connection next.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_behind_the_first_row_is_an_error() {
+    let (test, bench) = bench("behind").await;
+    bench.go(Stage::Live).await;
+    let procedure = "create procedure half() begin select 1; \
+                     signal sqlstate '45000' set message_text = 'no more'; end";
+    sqlx::raw_sql(procedure).execute(pool(&bench)).await.expect("created");
+    let app = bench.app(&Flags::forced::<&str, bool>([])).await;
+    let migration = app.migration("people").expect("registered");
+    let written = migration
+        .write(
+            &1i64,
+            |mut tx| async move {
+                let calls = sqlx::query("call half()").fetch_one(tx.mysql()?);
+                calls.await?;
+                People::legacy(tx).put(1, "mine").await
+            },
+            |tx| async move { People::new(tx).put(1, "mine").await },
+        )
+        .await;
+    let error = written.expect_err("the procedure failed");
+    assert!(matches!(error, WriteError::Legacy(_)), "{error:?}");
+    bench.expect(1, None, None).await;
     test.drop().await;
 }

@@ -25,6 +25,8 @@ use tokio::sync::Semaphore;
 use crate::changes::Watcher;
 use crate::error::{Doing, unknown_engine};
 use crate::replica::ReplicaPool;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use crate::session::MARK;
 use crate::session::Relay;
 use crate::shape::Shape;
 use crate::snapshot;
@@ -282,7 +284,7 @@ impl Database {
     /// is lent out. The ping is a round trip, and what Crossfade wraps does without it: a write
     /// begins on another connection, and a read is repeated, when the one that it got had died in
     /// the pool. Queries that go around the wrapper, on the same pool, meet such a connection
-    /// themselves. Connections of such a pool are handed on, see
+    /// themselves. Connections of such a pool are handed on, past the pool's hooks: see
     /// [`hand_on_for`](Self::hand_on_for).
     ///
     /// sqlx 0.9 takes a connection back with its transaction open when a `begin` on the pool is
@@ -292,14 +294,14 @@ impl Database {
     #[cfg(feature = "postgres")]
     #[must_use]
     pub fn postgres_pool_options() -> PgPoolOptions {
-        PgPoolOptions::new().test_before_acquire(false)
+        PgPoolOptions::new().test_before_acquire(false).acquire_slow_threshold(MARK)
     }
 
     /// `postgres_pool_options` for MariaDB.
     #[cfg(feature = "mysql")]
     #[must_use]
     pub fn mysql_pool_options() -> MySqlPoolOptions {
-        MySqlPoolOptions::new().test_before_acquire(false)
+        MySqlPoolOptions::new().test_before_acquire(false).acquire_slow_threshold(MARK)
     }
 
     /// Wraps a pool of the application's own, best made with `postgres_pool_options` or
@@ -340,7 +342,7 @@ impl Database {
             #[cfg(feature = "mutants")]
             without: 0,
             replicas: Arc::default(),
-            relay: Some(HAND_ON_FOR).filter(|_| !pool.pings()).map(|turn| Relay::new(&pool, turn)),
+            relay: pool.is_marked().then(|| Relay::new(&pool, HAND_ON_FOR)),
             inner: Arc::new(Inner {
                 pool,
                 namespace,
@@ -358,16 +360,19 @@ impl Database {
     }
 
     /// How long a connection goes from one use of Crossfade's to the next before the pool has it
-    /// back: 20 ms by default, and zero, which is never, where the pool pings connections before it
-    /// lends them out.
+    /// back: 20 ms by default for pools made of `postgres_pool_options` or `mysql_pool_options`, and
+    /// zero, which is never, for others.
     ///
     /// sqlx asks a connection for an answer when it takes it back, which is a round trip in the
     /// background. A write that has just heard of its commit needs none, nor does a query through a
-    /// [`Db`](crate::Db) that was answered in full. So the connection is handed to whoever has waited
-    /// longest, or is left for the next one, for 2 ms and on a quarter of the pool at most. The pool's
-    /// hooks, its connections' ages and whoever waits for a connection without Crossfade have their
-    /// turn when the time is over: make it zero where `before_acquire` or `after_release` has to run
-    /// around each use.
+    /// [`Db`](crate::Db) that was answered in full. So the connection is handed to the one of
+    /// Crossfade's callers that has waited longest, or is left for the next one, for 2 ms and on a
+    /// quarter of the pool at most, but on one connection at least. Whoever waits at the pool without
+    /// Crossfade is served when a use ends after this time, and only then the pool looks at its
+    /// connections' ages and runs its hooks: **make it zero where `before_acquire` or `after_release` has
+    /// to run around each use**, as when it takes back what a caller set in the session.
+    ///
+    /// It counts for this handle and what is cloned from it.
     #[must_use]
     pub fn hand_on_for(mut self, turn: Duration) -> Self {
         self.relay = Some(turn)

@@ -10,6 +10,7 @@ mod abandon;
 #[cfg(feature = "postgres")]
 mod autocommit;
 mod ending;
+mod first;
 #[cfg(feature = "postgres")]
 mod handed_out;
 #[cfg(feature = "sqlite")]
@@ -50,6 +51,8 @@ use crate::value::{Row, Value, bind, decode};
 pub(crate) use autocommit::Failed;
 #[cfg(feature = "sqlite")]
 use held::Held;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) use pool::MARK;
 pub(crate) use relay::Relay;
 use relay::Turn;
 
@@ -119,7 +122,7 @@ pub(crate) struct Session {
     pub(crate) bounded: bool,
     /// By what others find the transaction that is open on it.
     pub(crate) mark: Option<Mark>,
-    /// Whether every statement was answered in full, save those that others keep an eye on.
+    /// Whether its last statement was answered well and in full.
     settled: bool,
     /// The turn that the connection is on, where others take it over.
     turn: Option<Turn>,
@@ -149,7 +152,7 @@ impl Database {
         loop {
             tries += 1;
             let mut session = self.untested_session().await?;
-            if self.inner.pool.pings() {
+            if self.inner.pool.pings() && self.relay.is_none() {
                 return Ok(session);
             }
             match session.ping().await {
@@ -323,7 +326,7 @@ impl Session {
             ending: mariadb::Ending::InFull,
             bounded: false,
             mark: None,
-            settled: true,
+            settled: false,
             turn,
             place: None,
         }
@@ -450,7 +453,13 @@ impl Session {
         match self.pooled.as_mut() {
             Some(Pooled::Postgres(connection)) => {
                 let begun = self.open;
-                Some(PgConn::new(connection, begun, &mut self.doubt, &mut self.bare))
+                Some(PgConn::new(
+                    connection,
+                    begun,
+                    &mut self.doubt,
+                    &mut self.bare,
+                    &mut self.settled,
+                ))
             }
             _ => None,
         }

@@ -29,6 +29,8 @@ pub struct PgConn<'a> {
     lost: bool,
     doubt: &'a mut bool,
     bare: &'a mut bool,
+    /// Whether the last statement was answered well and in full.
+    settled: &'a mut bool,
 }
 
 impl<'a> PgConn<'a> {
@@ -37,10 +39,11 @@ impl<'a> PgConn<'a> {
         begun: bool,
         doubt: &'a mut bool,
         bare: &'a mut bool,
+        settled: &'a mut bool,
     ) -> Self {
         // Where the `begin` of a savepoint is dropped midway, sqlx rolls all of it back.
         let lost = begun && PgTransactions::get_transaction_depth(connection) == 0;
-        Self { connection, lost, doubt, bare }
+        Self { connection, lost, doubt, bare, settled }
     }
 
     fn not_lost(&self) -> Result<(), Error> {
@@ -69,6 +72,7 @@ impl DerefMut for PgConn<'_> {
         // What happens on the bare connection is out of sight.
         *self.doubt = true;
         *self.bare = true;
+        *self.settled = false;
         self.connection
     }
 }
@@ -77,17 +81,20 @@ impl DerefMut for PgConn<'_> {
 #[derive(Debug)]
 struct Watch<'a> {
     doubt: &'a mut bool,
+    settled: &'a mut bool,
     before: bool,
 }
 
 impl<'a> Watch<'a> {
-    fn begin(doubt: &'a mut bool) -> Self {
+    fn begin(doubt: &'a mut bool, settled: &'a mut bool) -> Self {
         let before = std::mem::replace(doubt, true);
-        Self { doubt, before }
+        *settled = false;
+        Self { doubt, settled, before }
     }
 
     fn ended_well(&mut self) {
         *self.doubt = self.before;
+        *self.settled = true;
     }
 }
 
@@ -105,7 +112,7 @@ impl<'c> Executor<'c> for PgConn<'c> {
         if let Err(lost) = self.not_lost() {
             return stream::once(ready(Err(lost))).boxed();
         }
-        let mut watch = Watch::begin(self.doubt);
+        let mut watch = Watch::begin(self.doubt, self.settled);
         let mut failed = false;
         let mut rows = self.connection.fetch_many(query);
         poll_fn(move |context| {
@@ -128,7 +135,7 @@ impl<'c> Executor<'c> for PgConn<'c> {
         if let Err(lost) = self.not_lost() {
             return Box::pin(ready(Err(lost)));
         }
-        let mut watch = Watch::begin(self.doubt);
+        let mut watch = Watch::begin(self.doubt, self.settled);
         let row = self.connection.fetch_optional(query);
         Box::pin(row.inspect_ok(move |_| watch.ended_well()))
     }
@@ -144,7 +151,7 @@ impl<'c> Executor<'c> for PgConn<'c> {
         if let Err(lost) = self.not_lost() {
             return Box::pin(ready(Err(lost)));
         }
-        let mut watch = Watch::begin(self.doubt);
+        let mut watch = Watch::begin(self.doubt, self.settled);
         let prepared = self.connection.prepare_with(sql, parameters);
         Box::pin(prepared.inspect_ok(move |_| watch.ended_well()))
     }

@@ -19,7 +19,7 @@ use sqlx_core::transaction::TransactionManager;
 use crate::session::MySqlTransactions;
 
 /// A MariaDB connection for the application's statements: an sqlx executor. `fetch_one` and
-/// `fetch_optional` wait for the end of the answer, or for a second row.
+/// `fetch_optional` wait for the end of the answer or for a second row, and fail where the answer does.
 /// [`connection`](Self::connection) is for whatever asks for sqlx's own.
 #[derive(Debug)]
 pub struct MySqlConn<'a> {
@@ -27,7 +27,7 @@ pub struct MySqlConn<'a> {
     /// Whether a transaction of Crossfade's is open on it.
     begun: bool,
     midway: &'a mut bool,
-    /// Taken back after an error, and where an answer is left that the next statement has to skip.
+    /// Whether the last statement was answered well and in full.
     settled: &'a mut bool,
 }
 
@@ -102,6 +102,8 @@ impl<'c> Executor<'c> for MySqlConn<'c> {
     {
         let before = std::mem::replace(self.midway, true);
         let Self { connection, midway, settled, .. } = self;
+        *settled = false;
+        let mut failed = false;
         let mut rows = connection.fetch_many(query);
         poll_fn(move |context| {
             let next = rows.poll_next_unpin(context);
@@ -109,8 +111,10 @@ impl<'c> Executor<'c> for MySqlConn<'c> {
             if matches!(&next, Poll::Ready(None | Some(Err(_)))) {
                 *midway = before;
             }
-            if matches!(&next, Poll::Ready(Some(Err(_)))) {
-                *settled = false;
+            match &next {
+                Poll::Ready(Some(Err(_))) => failed = true,
+                Poll::Ready(None) => *settled = !failed,
+                _ => {}
             }
             next
         })
@@ -129,20 +133,18 @@ impl<'c> Executor<'c> for MySqlConn<'c> {
         let mut rows = self.connection.fetch_many(query);
         Box::pin(async move {
             let mut first = None;
+            *self.settled = false;
             let row = loop {
                 match rows.next().await {
-                    None => break Ok(first),
-                    Some(Ok(Either::Left(_))) => {}
-                    Some(Ok(Either::Right(row))) if first.is_none() => first = Some(row),
-                    Some(Err(error)) if first.is_none() => {
-                        *self.settled = false;
-                        break Err(error);
-                    }
-                    // The rest of an answer that has begun is well skipped.
-                    Some(_) => {
-                        *self.settled = false;
+                    None => {
+                        *self.settled = true;
                         break Ok(first);
                     }
+                    Some(Ok(Either::Left(_))) => {}
+                    Some(Ok(Either::Right(row))) if first.is_none() => first = Some(row),
+                    // The rest of an answer that goes on is well skipped.
+                    Some(Ok(Either::Right(_))) => break Ok(first),
+                    Some(Err(error)) => break Err(error),
                 }
             };
             *self.midway = before;
@@ -162,7 +164,7 @@ impl<'c> Executor<'c> for MySqlConn<'c> {
         let prepared = self.connection.prepare_with(sql, parameters);
         Box::pin(prepared.inspect(move |prepared| {
             *self.midway = before;
-            *self.settled &= prepared.is_ok();
+            *self.settled = prepared.is_ok();
         }))
     }
 }

@@ -51,11 +51,8 @@ impl Drop for Session {
 impl Session {
     /// Hands its connection on where it is known to be at rest, or leaves it for the pool.
     fn hand_on(&mut self) {
-        #[cfg(feature = "postgres")]
-        let at_rest = self.settled && !self.doubt;
-        #[cfg(not(feature = "postgres"))]
-        let at_rest = self.settled;
-        if let Some(turn) = self.turn.take().filter(|_| at_rest && self.guarded)
+        let at_rest = self.settled && self.guarded;
+        if let Some(turn) = self.turn.take().filter(|_| at_rest)
             && let Some(pooled) = self.pooled.take()
         {
             turn.hand_on(pooled);

@@ -34,6 +34,7 @@ impl Session {
         let mut row = None;
         let mut outcome = Ok(());
         self.open = true;
+        self.settled = false;
         if let Some(Pooled::Postgres(connection)) = self.pooled.as_mut() {
             let mut answer = connection.fetch_many(sqlx::query_with(AssertSqlSafe(sql), args));
             while let Some(next) = answer.next().await {

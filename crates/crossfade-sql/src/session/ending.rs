@@ -46,7 +46,7 @@ impl Session {
         };
         if committed.is_ok() {
             #[cfg(feature = "postgres")]
-            let settled = !self.bare;
+            let settled = !doubt && !self.bare;
             #[cfg(not(feature = "postgres"))]
             let settled = true;
             self.ended();

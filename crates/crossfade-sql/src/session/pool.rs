@@ -1,7 +1,13 @@
 //! What a pool was made to do, and what it has.
 
+use std::time::Duration;
+
 use super::Pooled;
 use crate::database::Pool;
+
+/// By how long sqlx waits for a connection before it says that this was slow, Crossfade's options are
+/// told from others: sqlx's default, and a nanosecond.
+pub(crate) const MARK: Duration = Duration::new(2, 1);
 
 /// Runs an expression on the engine's own pool.
 macro_rules! on {
@@ -21,6 +27,12 @@ impl Pool {
     /// Whether it asks a connection for an answer before it lends it out.
     pub(crate) fn pings(&self) -> bool {
         on!(self, pool => pool.options().get_test_before_acquire())
+    }
+
+    /// Whether it was made by Crossfade's options, whose documentation says what becomes of hooks. sqlx
+    /// does not show whether a pool has any.
+    pub(crate) fn is_marked(&self) -> bool {
+        !self.pings() && on!(self, pool => pool.options().get_acquire_slow_threshold() == MARK)
     }
 
     /// Whether it opens no further connection.

@@ -17,13 +17,14 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::Pooled;
+use super::first::{First, first};
 use crate::database::Pool;
 
 /// How long one lies about before the pool has it back.
 const REST: Duration = Duration::from_millis(2);
 
 /// A connection on its turn.
-struct Baton {
+pub(super) struct Baton {
     pooled: Option<Pooled>,
     /// When the pool lent it.
     since: Instant,
@@ -61,8 +62,8 @@ pub(crate) struct Relay {
 struct State {
     waiting: VecDeque<oneshot::Sender<Baton>>,
     resting: Vec<(Instant, Baton)>,
-    /// Whether a task looks after those that rest.
-    swept: bool,
+    /// When the task that looks after those that rest does so next.
+    sweep: Option<Instant>,
 }
 
 /// The turn that a session's connection is on.
@@ -96,17 +97,20 @@ impl Relay {
     }
 
     async fn lent_or_handed(&self) -> Result<(Pooled, Instant), sqlx::Error> {
+        // A pool that is not full opens another connection, and one that pings or has hooks tests the
+        // one that it has idle: both are well waited for, and would be for nothing if dropped.
+        let waits = match self.pool.pings() {
+            true => self.pool.is_exhausted(),
+            false => self.pool.is_full(),
+        };
         let mut lent = pin!(self.pool.lend());
-        // What the pool has idle is had at once. One that is not full opens another connection, which
-        // is well waited for; else its next may be whole turns away.
         let at_once = poll_fn(|context| Poll::Ready(lent.as_mut().poll(context))).await;
         let lent = match at_once {
             Poll::Ready(lent) => lent,
-            Poll::Pending if !self.pool.is_full() => lent.await,
-            Poll::Pending => tokio::select! {
-                biased;
-                Ok(baton) = self.wait() => return Ok(baton.leave()),
-                lent = lent => lent,
+            Poll::Pending if !waits => lent.await,
+            Poll::Pending => match first(lent, self.wait()).await {
+                First::Handed(baton) => return Ok(baton.leave()),
+                First::Lent(lent) => lent,
             },
         };
         Ok((lent?, Instant::now()))
@@ -150,20 +154,27 @@ impl Relay {
             return;
         }
         let runtime = baton.runtime.clone();
-        state.resting.push((Instant::now(), baton));
-        let swept = std::mem::replace(&mut state.swept, true);
+        let now = Instant::now();
+        state.resting.push((now, baton));
+        // The one that is late belongs to a runtime that is not being run.
+        let unswept = state.sweep.is_none_or(|next| next + REST < now);
+        if unswept {
+            state.sweep = Some(now + REST);
+        }
         drop(state);
-        if !swept {
+        if unswept {
             runtime.spawn(Sweeper(Arc::downgrade(self)).sweep());
         }
     }
 
     /// Takes those that have rested long enough, and tells whether others still rest.
-    fn rested(&self) -> (Vec<(Instant, Baton)>, bool) {
+    fn rested(&self, long_enough: Duration) -> (Vec<(Instant, Baton)>, bool) {
         let mut state = self.state();
-        let rested = state.resting.extract_if(.., |(since, _)| since.elapsed() >= REST).collect();
-        state.swept = !state.resting.is_empty();
-        (rested, state.swept)
+        let rested = |(since, _): &mut (Instant, Baton)| since.elapsed() >= long_enough;
+        let rested = state.resting.extract_if(.., rested).collect();
+        let others = !state.resting.is_empty();
+        state.sweep = others.then(|| Instant::now() + REST);
+        (rested, others)
     }
 
     fn is_due(&self, baton: &Baton) -> bool {
@@ -183,7 +194,7 @@ impl Sweeper {
         loop {
             tokio::time::sleep(REST).await;
             let Some(relay) = self.0.upgrade() else { return };
-            let (rested, others) = relay.rested();
+            let (rested, others) = relay.rested(REST);
             drop(rested);
             if !others {
                 self.0 = Weak::new();
@@ -195,9 +206,9 @@ impl Sweeper {
 
 impl Drop for Sweeper {
     fn drop(&mut self) {
-        // Its runtime has ended. Another one's next connection gets a sweeper of its own.
+        // Its runtime has ended, and nobody else would look after them.
         if let Some(relay) = self.0.upgrade() {
-            relay.state().swept = false;
+            drop(relay.rested(Duration::ZERO));
         }
     }
 }
