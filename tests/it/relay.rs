@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossfade::{Crossfade, Database, Db, Engine, Flags, Migration, Options, Stage};
+use sqlx::postgres::PgPoolOptions;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -119,6 +120,29 @@ async fn whoever_waits_gets_the_connection_without_a_ping() {
         }
     })
     .await;
+}
+
+/// sqlx does not show whether a pool has hooks, and they are to run around each use.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_of_other_options_keeps_its_hooks() {
+    let test = live(Engine::Postgres).await;
+    let released = Arc::new(AtomicU64::new(0));
+    let counts = Arc::clone(&released);
+    let options = PgPoolOptions::new().test_before_acquire(false).max_connections(1);
+    let pool = options.after_release(move |_, _| {
+        counts.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Ok(true) })
+    });
+    let pool = pool.connect(&test.url).await.expect("connects");
+    let db = Database::open(pool).await.expect("opens");
+    let (_app, migration) = still(&db).await;
+    let before = released.load(Ordering::SeqCst);
+    writes(&migration, 4, 25).await;
+    eventually("the hook has run behind each write", async || {
+        released.load(Ordering::SeqCst) - before >= 100
+    })
+    .await;
+    test.drop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
