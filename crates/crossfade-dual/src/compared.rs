@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crossfade_core::{Comparison, Side, Stage, ToKey, by_equality};
-use crossfade_store::{Lent, Loan};
+use crossfade_store::Loan;
 use tracing::Instrument;
 
 use crate::instance::Core;
@@ -187,8 +187,8 @@ where
     S: RequestStore,
     F: Future<Output = Result<T, E>>,
 {
-    let (loan, lent): (_, Lent<S::Tx>) = Loan::lend(tx);
-    let answer = read(core.store.reader_in(lent)).await;
+    let loan = Loan::default();
+    let answer = read(core.store.reader_in(loan.lend(tx))).await;
     let tx = loan.take_back()?;
     match answer {
         Ok(answer) => Some((answer, tx)),

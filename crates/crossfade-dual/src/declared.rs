@@ -191,10 +191,6 @@ struct Declared<'a, 'q, S: DeclaredStore> {
 }
 
 impl<'w, S: DeclaredStore> Work<'w, S::Tx, u64, S::RunError> for Declared<'_, '_, S> {
-    fn prepare(&'w self, _: Side, _: Lent<S::Tx>) -> Option<Boxed<'w, Result<(), S::RunError>>> {
-        None
-    }
-
     fn run(&'w self, side: Side, mut tx: Lent<S::Tx>) -> Boxed<'w, Result<u64, S::RunError>> {
         Box::pin(async move { self.store.run_side(self.values, side, &mut tx).await })
     }

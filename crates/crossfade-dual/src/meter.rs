@@ -152,27 +152,26 @@ impl Meter {
         answer
     }
 
-    /// Awaits a side's part of a write and takes its time.
-    pub(crate) async fn part<R>(&self, side: Side, part: impl Future<Output = R>) -> R {
-        let begun = Instant::now();
-        let result = part.await;
+    /// A side's part of a write has ended.
+    pub(crate) fn part_ended(&self, side: Side, begun: Instant) {
         self.write_seconds[place(side)].record(begun.elapsed());
-        result
     }
 
-    /// Awaits a whole write and counts it, when its caller drops it too.
-    pub(crate) async fn call<T, E: Error + 'static>(
-        &self,
-        write: impl Future<Output = Result<T, WriteError<E>>>,
-    ) -> Result<T, WriteError<E>> {
-        let mut call = Call { meter: self, begun: Instant::now(), result: 0 };
-        let answer = write.await;
-        call.result = answer.as_ref().err().map_or(OK, result_of);
-        answer
+    /// A whole write begins. It is counted when this is dropped, and so when its caller drops it, too.
+    pub(crate) fn call(&self) -> Call<'_> {
+        Call { meter: self, begun: Instant::now(), result: 0 }
     }
 }
 
-struct Call<'a> {
+impl Call<'_> {
+    /// The write has ended.
+    pub(crate) fn ended<T, E: Error + 'static>(&mut self, answer: &Result<T, WriteError<E>>) {
+        self.result = answer.as_ref().err().map_or(OK, result_of);
+    }
+}
+
+/// A write under way.
+pub(crate) struct Call<'a> {
     meter: &'a Meter,
     begun: Instant,
     result: usize,

@@ -1,7 +1,16 @@
 //! The spans that more than one file opens, at level `debug`. `docs/metrics.md` lists them all.
 
 use crossfade_core::{Epoch, MigrationName, MigrationState, Side, Stage};
-use tracing::{Span, debug_span};
+use tracing::{Instrument, Level, Span, debug_span};
+
+/// Awaits a future within a span, where spans of level `debug` are wanted at all. Asking that comes
+/// first, since most applications want none, and each wake-up of a write passes here.
+pub(crate) async fn within<F: Future + Unpin>(span: impl FnOnce() -> Span, future: F) -> F::Output {
+    match tracing::level_enabled!(Level::DEBUG) {
+        true => future.instrument(span()).await,
+        false => future.await,
+    }
+}
 
 /// Around one try of a write.
 pub(crate) fn write(state: &MigrationState) -> Span {
@@ -11,6 +20,11 @@ pub(crate) fn write(state: &MigrationState) -> Span {
         stage = %state.stage,
         epoch = state.epoch.get()
     )
+}
+
+/// Around a side's part of a write.
+pub(crate) fn write_side(side: Side) -> Span {
+    debug_span!("crossfade.write.side", %side)
 }
 
 /// Around a comparison. Its task may outlive the call that it belongs to, so it does not lie within

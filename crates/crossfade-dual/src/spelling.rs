@@ -40,16 +40,28 @@ impl Spelling {
         spelled.unwrap_or(Cow::Borrowed(text))
     }
 
-    fn of_write(&self, key: Key) -> Result<Key, StoreError> {
+    /// The key of a write, refused where its width or a part is none of the table's; `Err` gives it
+    /// back where that is not known.
+    fn of_write(&self, key: Key) -> Result<Result<Key, StoreError>, Key> {
         let columns = self.0.load();
-        let Some(columns) = &*columns else { return Ok(key) };
-        match canonical_key(columns, &key) {
+        let Some(columns) = &*columns else { return Err(key) };
+        if key.parts().len() != columns.len() {
+            return Ok(Err(other_width(&key, columns.len())));
+        }
+        Ok(match canonical_key(columns, &key) {
             Ok(Cow::Borrowed(_)) => Ok(key),
             Ok(Cow::Owned(canonical)) => Ok(canonical),
             Err(error) => Err(StoreError::new(StoreErrorKind::Invalid, error.to_string())
                 .with_hint("return the text of each key column from `to_key`, in their order")),
-        }
+        })
     }
+}
+
+/// A key of another width would reach other rows on New than on Legacy, or none.
+fn other_width(key: &Key, columns: usize) -> StoreError {
+    let message = format!("the key has {} parts, not {columns}", key.parts().len());
+    let hint = "name each column of `[legacy] key`, in its order, as in (tenant, id)";
+    StoreError::new(StoreErrorKind::Invalid, message).with_hint(hint)
 }
 
 impl<S: RequestStore> Core<S> {
@@ -71,18 +83,22 @@ impl<S: RequestStore> Core<S> {
 
 impl<S: RequestStore> Migration<S> {
     /// The key of a write as locks, marks and pins know it.
-    ///
-    /// A key of another width would reach other rows on New than on Legacy, or none.
     pub(crate) async fn spelled(&self, key: Key) -> Result<Key, StoreError> {
-        let columns = self.shared.snapshot().definition.legacy.key.len();
-        if key.parts().len() != columns {
-            let message = format!("the key has {} parts, not {columns}", key.parts().len());
-            let error = StoreError::new(StoreErrorKind::Invalid, message);
-            let hint = "name each column of `[legacy] key`, in its order, as in (tenant, id)";
-            return Err(error.with_hint(hint));
+        match self.shared.spelling.of_write(key) {
+            Ok(spelled) => spelled,
+            Err(key) => Box::pin(self.spelled_anew(key)).await,
         }
+    }
+
+    async fn spelled_anew(&self, key: Key) -> Result<Key, StoreError> {
         self.core.look_up_spelling(&self.shared).await?;
-        self.shared.spelling.of_write(key)
+        self.shared.spelling.of_write(key).unwrap_or_else(|key| {
+            let columns = self.shared.snapshot().definition.legacy.key.len();
+            match key.parts().len() == columns {
+                true => Ok(key),
+                false => Err(other_width(&key, columns)),
+            }
+        })
     }
 }
 

@@ -4,12 +4,12 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use crossfade_core::{Key, MigrationState, NewWrite, Side, ToKey, write_plan};
 use crossfade_store::{Entry, Lent, StoreError, StoreErrorKind};
 use tokio::time::timeout;
-use tracing::Instrument;
 
 use crate::bounded::GRACE;
 use crate::current::Snapshot;
@@ -191,7 +191,10 @@ impl<S: RequestStore> Migration<S> {
         key: Key,
         work: &'w dyn Work<'w, S::Tx, T, E>,
     ) -> Result<T, WriteError<E>> {
-        self.shared.meter.call(self.try_in(transaction, key, work)).await
+        let mut call = self.shared.meter.call();
+        let answer = self.try_in(transaction, key, work).await;
+        call.ended(&answer);
+        answer
     }
 
     async fn try_in<'w, T: Send, E: Error + Send + Sync + 'static>(
@@ -212,8 +215,11 @@ impl<S: RequestStore> Migration<S> {
         let mut refusal: Option<String> = None;
         for _ in 0..MAX_EPOCHS {
             let new = refusal.as_deref().map_or(New::AsPlanned, New::Quarantine);
-            let attempt = self.attempt_in(&snapshot, key, new, tx, work);
-            let stop = match attempt.instrument(spans::write(&snapshot)).await {
+            let tried = {
+                let attempt = pin!(self.attempt_in(&snapshot, key, new, tx, work));
+                spans::within(|| spans::write(&snapshot), attempt).await
+            };
+            let stop = match tried {
                 Ok((answer, back)) => {
                     transaction.tx = Some(back);
                     transaction.decided_by.push(snapshot);

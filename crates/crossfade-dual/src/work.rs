@@ -13,8 +13,10 @@ pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The application's part of a write. Called again for each try.
 pub(crate) trait Work<'w, Tx, T, E>: Send + Sync {
-    /// What comes before both sides, on the base side; `None` when nothing does.
-    fn prepare(&'w self, base: Side, tx: Lent<Tx>) -> Option<Boxed<'w, Result<(), E>>>;
+    /// What comes before both sides; `None` when nothing does.
+    fn before(&'w self) -> Option<&'w dyn Before<'w, Tx, E>> {
+        None
+    }
 
     /// The write of one side.
     fn run(&'w self, side: Side, tx: Lent<Tx>) -> Boxed<'w, Result<T, E>>;
@@ -30,6 +32,12 @@ pub(crate) trait Work<'w, Tx, T, E>: Send + Sync {
     }
 }
 
+/// What comes before both sides of a write.
+pub(crate) trait Before<'w, Tx, E>: Send + Sync {
+    /// Runs it, on the base side.
+    fn run(&'w self, base: Side, tx: Lent<Tx>) -> Boxed<'w, Result<(), E>>;
+}
+
 /// A write of two closures.
 pub(crate) struct Pair<L, N> {
     pub(crate) legacy: L,
@@ -43,10 +51,6 @@ where
     N: Fn(Lent<Tx>) -> NF + Send + Sync,
     NF: Future<Output = Result<T, E>> + Send + 'w,
 {
-    fn prepare(&'w self, _: Side, _: Lent<Tx>) -> Option<Boxed<'w, Result<(), E>>> {
-        None
-    }
-
     fn run(&'w self, side: Side, tx: Lent<Tx>) -> Boxed<'w, Result<T, E>> {
         match side {
             Side::Legacy => Box::pin((self.legacy)(tx)),
@@ -75,18 +79,32 @@ where
     Store: Fn(Side, Lent<Tx>, V) -> SF + Send + Sync,
     SF: Future<Output = Result<T, E>> + Send + 'w,
 {
-    fn prepare(&'w self, base: Side, tx: Lent<Tx>) -> Option<Boxed<'w, Result<(), E>>> {
-        let load = (self.load)(base, tx);
-        Some(Box::pin(async move {
-            let changed = (self.change)(load.await?)?;
-            *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(changed);
-            Ok(())
-        }))
+    fn before(&'w self) -> Option<&'w dyn Before<'w, Tx, E>> {
+        Some(self)
     }
 
     fn run(&'w self, side: Side, tx: Lent<Tx>) -> Boxed<'w, Result<T, E>> {
         let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let value = changed.expect("a side is stored only after the base was loaded and changed");
         Box::pin((self.store)(side, tx, value))
+    }
+}
+
+impl<'w, Tx, E, V, Load, LF, Change, Store> Before<'w, Tx, E> for Modify<V, Load, Change, Store, E>
+where
+    E: Error + Send + 'w,
+    V: Clone + Send + 'w,
+    Load: Fn(Side, Lent<Tx>) -> LF + Send + Sync,
+    LF: Future<Output = Result<V, E>> + Send + 'w,
+    Change: Fn(V) -> Result<V, E> + Send + Sync,
+    Store: Send + Sync,
+{
+    fn run(&'w self, base: Side, tx: Lent<Tx>) -> Boxed<'w, Result<(), E>> {
+        let load = (self.load)(base, tx);
+        Box::pin(async move {
+            let changed = (self.change)(load.await?)?;
+            *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(changed);
+            Ok(())
+        })
     }
 }

@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossfade_core::{Key, MigrationState, NewWrite, Side, ToKey, write_plan};
 use crossfade_store::{
@@ -12,7 +13,6 @@ use crossfade_store::{
     StoreErrorKind,
 };
 use tokio::time::timeout;
-use tracing::Instrument;
 
 use crate::bounded::{Cut, GRACE, bounded, interrupt};
 use crate::declared::at_once;
@@ -146,21 +146,21 @@ impl<S: RequestStore> Migration<S> {
         operation: Option<&OperationId>,
         work: &'w dyn Work<'w, S::Tx, T, E>,
     ) -> Result<Once<T>, WriteError<E>> {
+        let mut call = self.shared.meter.call();
         let mut course = Course::new(operation);
-        let tries = async {
-            let key = self.spelled(key).await?;
-            let done = self.try_until_done(&key, &mut course, work).await;
-            done.map_err(|error| course.outcome(error))
-        };
-        self.shared.meter.call(tries).await
+        let done = self.try_until_done(key, &mut course, work).await;
+        let done = done.map_err(|error| course.outcome(error));
+        call.ended(&done);
+        done
     }
 
     async fn try_until_done<'w, T: Send, E: Error + Send + Sync + 'static>(
         &self,
-        key: &Key,
+        key: Key,
         course: &mut Course<'_, T>,
         work: &'w dyn Work<'w, S::Tx, T, E>,
     ) -> Result<Once<T>, WriteError<E>> {
+        let key = &self.spelled(key).await?;
         let _pin = self.shared.routes.write(&key.text());
         let mut refusal: Option<String> = None;
         let mut tries = 0;
@@ -168,9 +168,11 @@ impl<S: RequestStore> Migration<S> {
             tries += 1;
             let snapshot = self.shared.snapshot();
             let new = refusal.as_deref().map_or(New::AsPlanned, New::Quarantine);
-            let attempt = self.attempt(&snapshot, key, new, course, work);
-            let attempt = attempt.instrument(spans::write(&snapshot));
-            let stop = match attempt.await {
+            let tried = {
+                let attempt = pin!(self.attempt(&snapshot, key, new, course, work));
+                spans::within(|| spans::write(&snapshot), attempt).await
+            };
+            let stop = match tried {
                 Ok(done) => return Ok(done),
                 Err(stop) => stop,
             };
@@ -238,10 +240,12 @@ impl<S: RequestStore> Migration<S> {
             }
         }
         let lock_timeout = self.lock_timeout(snapshot);
-        let attempt = rand::random();
+        // Told apart from others of the same operation.
+        let mut attempt = 0;
         let tx = match course.operation {
             None => store.enter(entry, lock_timeout).await.map_err(not_entered)?,
             Some(id) => {
+                attempt = rand::random();
                 let operation = Operation { id: id.as_str(), attempt };
                 let admission = store.enter_once(entry, operation, lock_timeout).await;
                 match admission.map_err(not_entered)? {
@@ -327,20 +331,19 @@ impl<S: RequestStore> Migration<S> {
         let plan = write_plan(snapshot.stage);
         let tolerant = plan.new.tolerates_refusal();
 
-        let (loan, lent) = Loan::lend(tx);
-        if let Some(prepare) = work.prepare(plan.base, lent) {
-            let ((), back) = self.borrowed(prepare, loan, plan.base).await?;
-            tx = back;
-        } else {
-            tx = loan.take_back().ok_or((Stop::Final(WriteError::TransactionKept), None))?;
+        let loan = Loan::default();
+        if let Some(before) = work.before() {
+            let done = before.run(plan.base, loan.lend(tx)).await;
+            ((), tx) = self.given_back(done, &loan, plan.base)?;
         }
 
         let mut answer = None;
         if plan.legacy {
-            let (loan, lent) = Loan::lend(tx);
-            let (result, back) = self
-                .borrowed(self.write_side(Side::Legacy, work, lent), loan, Side::Legacy)
-                .await?;
+            let begun = Instant::now();
+            let part = work.run(Side::Legacy, loan.lend(tx));
+            let result = spans::within(|| spans::write_side(Side::Legacy), part).await;
+            self.shared.meter.part_ended(Side::Legacy, begun);
+            let (result, back) = self.given_back(result, &loan, Side::Legacy)?;
             tx = back;
             answer = Some(result);
         }
@@ -361,24 +364,32 @@ impl<S: RequestStore> Migration<S> {
             (New::AsPlanned, NewWrite::Remove) => {
                 let (number, limit) = (store.found_by(&tx), self.core.options.new_timeout);
                 let removal = store.remove_new(&mut tx, definition, key);
-                match bounded(store, number, limit, removal).await {
+                match Box::pin(bounded(store, number, limit, removal)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return Err((self.new_trouble(error), Some(tx))),
-                    Err(cut) => return Err(self.cut(cut, number, Some(tx)).await),
+                    Err(cut) => return Err(Box::pin(self.cut(cut, number, Some(tx))).await),
                 }
             }
             (_, NewWrite::OrQuarantine | NewWrite::Required) => {
-                let (number, limit) = (store.found_by(&tx), self.core.options.new_timeout);
-                let (loan, lent) = Loan::lend(tx);
-                let part = self.write_side(Side::New, work, lent);
-                let ended = match tolerant {
-                    true => bounded(store, number, limit, part).await,
-                    false => Ok(part.await),
+                let begun = Instant::now();
+                let number = store.found_by(&tx);
+                let part = work.run(Side::New, loan.lend(tx));
+                let part = spans::within(|| spans::write_side(Side::New), part);
+                let result = match tolerant {
+                    false => part.await,
+                    true => {
+                        let limit = self.core.options.new_timeout;
+                        match Box::pin(bounded(store, number, limit, part)).await {
+                            Ok(result) => result,
+                            Err(cut) => {
+                                let cut = self.cut(cut, number, loan.take_back());
+                                return Err(Box::pin(cut).await);
+                            }
+                        }
+                    }
                 };
-                let result = match ended {
-                    Ok(result) => self.given_back(result, loan, Side::New),
-                    Err(cut) => return Err(self.cut(cut, number, loan.take_back()).await),
-                };
+                self.shared.meter.part_ended(Side::New, begun);
+                let result = self.given_back(result, &loan, Side::New);
                 let (result, back) = match result {
                     Err((Stop::Final(WriteError::New(error)), tx)) if tolerant => {
                         return Err((Stop::NewRefused(store.words(&error)), tx));
@@ -404,32 +415,11 @@ impl<S: RequestStore> Migration<S> {
         Ok((answer.expect("every plan writes the side that answers"), tx))
     }
 
-    /// A side's part of a write, its time taken and in a span of its own.
-    async fn write_side<'w, T, E>(
-        &self,
-        side: Side,
-        work: &'w dyn Work<'w, S::Tx, T, E>,
-        lent: Lent<S::Tx>,
-    ) -> Result<T, E> {
-        let span = tracing::debug_span!("crossfade.write.side", %side);
-        self.shared.meter.part(side, work.run(side, lent).instrument(span)).await
-    }
-
-    /// Awaits a closure's future and takes the transaction back.
-    async fn borrowed<R, E: Error + Send + Sync + 'static>(
-        &self,
-        future: impl Future<Output = Result<R, E>>,
-        loan: Loan<S::Tx>,
-        side: Side,
-    ) -> Result<(R, S::Tx), Stopped<E, S::Tx>> {
-        self.given_back(future.await, loan, side)
-    }
-
     /// Takes the transaction back from a closure whose future has ended.
     fn given_back<R, E: Error + Send + Sync + 'static>(
         &self,
         result: Result<R, E>,
-        loan: Loan<S::Tx>,
+        loan: &Loan<S::Tx>,
         side: Side,
     ) -> Result<(R, S::Tx), Stopped<E, S::Tx>> {
         let tx = loan.take_back();

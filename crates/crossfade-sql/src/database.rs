@@ -24,6 +24,8 @@ use tokio::sync::Semaphore;
 
 use crate::changes::Watcher;
 use crate::error::{Doing, unknown_engine};
+#[cfg(feature = "postgres")]
+use crate::fence::schema_in_literals;
 use crate::replica::ReplicaPool;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::session::MARK;
@@ -129,6 +131,9 @@ pub(crate) struct Inner {
     /// The schema of the control tables. Lock numbers are derived from it, so that fences of
     /// different schemas of one database do not wait for each other.
     pub(crate) namespace: String,
+    /// The same as PostgreSQL's fences are named in literals.
+    #[cfg(feature = "postgres")]
+    pub(crate) schema_in_literals: String,
     /// SQLite has one writer at a time. Queueing here is fair; its busy handler is not.
     #[cfg(feature = "sqlite")]
     pub(crate) single_writer: Arc<Semaphore>,
@@ -345,6 +350,8 @@ impl Database {
             relay: pool.is_marked().then(|| Relay::new(&pool, HAND_ON_FOR)),
             inner: Arc::new(Inner {
                 pool,
+                #[cfg(feature = "postgres")]
+                schema_in_literals: schema_in_literals(&namespace),
                 namespace,
                 #[cfg(feature = "sqlite")]
                 single_writer: Arc::new(Semaphore::new(1)),

@@ -6,6 +6,8 @@ mod open_epochs;
 mod sequence;
 
 use std::error::Error;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use std::fmt;
 #[cfg(feature = "postgres")]
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -33,7 +35,9 @@ use crate::{Database, Engine, Tx, joined, operations};
 #[cfg(feature = "mysql")]
 pub(crate) use open_epochs::{mend as mend_open_epochs, row_of};
 #[cfg(feature = "postgres")]
-pub(crate) use sequence::{HOLDS, expect_named, halves, inside, is_named, mend_fence, name_fence};
+pub(crate) use sequence::{
+    HOLDS, expect_named, halves, inside, is_named, mend_fence, name_fence, schema_in_literals,
+};
 
 /// What an error of the fence's statements was met by.
 pub(crate) const ENTERING: &str = "failed to begin a fenced transaction";
@@ -94,8 +98,7 @@ impl Database {
             #[cfg(feature = "postgres")]
             Engine::Postgres => {
                 let arguments = self.enter_arguments(migration, epoch, key, lock_timeout);
-                let enter = self.enter_postgres(migration, epoch, &arguments);
-                let entered = self.begin_postgres(&enter, lock_timeout.is_some()).await;
+                let entered = self.begin_postgres(&Enter(&arguments), lock_timeout.is_some()).await;
                 entered.map_err(|error| match code(&error).as_deref() {
                     Some("22012") if !self.keeps(Mechanism::FreshCheck) => EnterError::Closed,
                     _ => turned_away(error),
@@ -143,55 +146,23 @@ impl Database {
 
 #[cfg(feature = "postgres")]
 impl Database {
-    /// The arguments of `crossfade_enter`.
-    pub(crate) fn enter_arguments(
-        &self,
-        migration: &MigrationName,
+    /// What a transaction enters an epoch with.
+    pub(crate) fn enter_arguments<'a>(
+        &'a self,
+        migration: &'a MigrationName,
         epoch: Epoch,
         key: Option<&Key>,
         lock_timeout: Option<Duration>,
-    ) -> String {
+    ) -> EnterArguments<'a> {
         let namespace = &self.inner.namespace;
-        let fence = self.fence_literal(migration);
-        let epoch_lock = epoch_lock_id(namespace, migration, epoch);
         let key = key.filter(|_| self.keeps(Mechanism::KeyLock));
-        let key_lock =
-            key.map_or("null".to_owned(), |key| key_lock_id(namespace, migration, key).to_string());
-        let lock_ms = lock_timeout.map_or("null".to_owned(), |timeout| {
-            timeout.as_millis().clamp(1, i32::MAX as u128).to_string()
-        });
-        format!("{fence}, {epoch}, {epoch_lock}, {key_lock}, {lock_ms}")
-    }
-
-    /// The statement by which a transaction of PostgreSQL enters an epoch and locks a key.
-    pub(crate) fn enter_postgres(
-        &self,
-        migration: &MigrationName,
-        epoch: Epoch,
-        arguments: &str,
-    ) -> String {
-        let epoch_lock = epoch_lock_id(&self.inner.namespace, migration, epoch);
-        if !self.keeps(Mechanism::FreshCheck) {
-            // Fails on purpose, by a division, where the epoch is closed.
-            format!(
-                "select 1 / count(*) from crossfade_epochs, \
-                 (select pg_advisory_xact_lock_shared({epoch_lock}) offset 0) as locked \
-                 where migration = '{migration}' and epoch = {epoch} and closed_ms is null"
-            )
-        } else if !self.keeps(Mechanism::TriedLock) {
-            format!(
-                "select pg_advisory_xact_lock_shared({epoch_lock}); \
-                 call crossfade_pass({arguments})"
-            )
-        } else if self.keeps(Mechanism::FenceCheck) {
-            format!("call crossfade_pass({arguments})")
-        } else {
-            // Keys are locked all the same.
-            let key_lock = arguments.rsplit(", ").nth(1).unwrap_or("null");
-            format!(
-                "select pg_advisory_xact_lock_shared({epoch_lock}), \
-                 pg_advisory_xact_lock({key_lock})"
-            )
+        EnterArguments {
+            database: self,
+            migration,
+            epoch,
+            epoch_lock: epoch_lock_id(namespace, migration, epoch),
+            key_lock: key.map(|key| key_lock_id(namespace, migration, key)),
+            lock_ms: lock_timeout.map(|timeout| timeout.as_millis().clamp(1, i32::MAX as u128)),
         }
     }
 
@@ -199,7 +170,7 @@ impl Database {
     /// found by its mark.
     pub(crate) async fn begin_postgres(
         &self,
-        enter: &str,
+        enter: &impl fmt::Display,
         bounded: bool,
     ) -> Result<Session, sqlx::Error> {
         let named = &self.inner.name_isolation;
@@ -219,6 +190,77 @@ impl Database {
                     });
                 }
             }
+        }
+    }
+}
+
+/// The arguments of `crossfade_enter` and `crossfade_pass`, as the text of a statement has them.
+#[cfg(feature = "postgres")]
+pub(crate) struct EnterArguments<'a> {
+    database: &'a Database,
+    migration: &'a MigrationName,
+    epoch: Epoch,
+    epoch_lock: i64,
+    key_lock: Option<i64>,
+    lock_ms: Option<u128>,
+}
+
+#[cfg(feature = "postgres")]
+impl fmt::Display for EnterArguments<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fence = self.database.fence_literal(self.migration);
+        let (key_lock, lock_ms) = (OrNull(self.key_lock), OrNull(self.lock_ms));
+        write!(f, "{fence}, {}, {}, {key_lock}, {lock_ms}", self.epoch, self.epoch_lock)
+    }
+}
+
+/// The statement by which a transaction of PostgreSQL enters an epoch and locks a key.
+#[cfg(feature = "postgres")]
+pub(crate) struct Enter<'a>(pub(crate) &'a EnterArguments<'a>);
+
+#[cfg(feature = "postgres")]
+impl fmt::Display for Enter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let arguments @ EnterArguments { database, migration, epoch, epoch_lock, key_lock, .. } =
+            self.0;
+        if !database.keeps(Mechanism::FreshCheck) {
+            // Fails on purpose, by a division, where the epoch is closed.
+            write!(
+                f,
+                "select 1 / count(*) from crossfade_epochs, \
+                 (select pg_advisory_xact_lock_shared({epoch_lock}) offset 0) as locked \
+                 where migration = '{migration}' and epoch = {epoch} and closed_ms is null"
+            )
+        } else if !database.keeps(Mechanism::TriedLock) {
+            write!(
+                f,
+                "select pg_advisory_xact_lock_shared({epoch_lock}); \
+                 call crossfade_pass({arguments})"
+            )
+        } else if database.keeps(Mechanism::FenceCheck) {
+            write!(f, "call crossfade_pass({arguments})")
+        } else {
+            // Keys are locked all the same.
+            let key_lock = OrNull(*key_lock);
+            write!(
+                f,
+                "select pg_advisory_xact_lock_shared({epoch_lock}), \
+                 pg_advisory_xact_lock({key_lock})"
+            )
+        }
+    }
+}
+
+/// A number in a statement, or `null`.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+struct OrNull<T>(Option<T>);
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+impl<T: fmt::Display> fmt::Display for OrNull<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(number) => number.fmt(f),
+            None => f.write_str("null"),
         }
     }
 }

@@ -8,6 +8,8 @@ use crossfade_store::StoreErrorKind;
 use crossfade_store::{EnterError, Entry, StoreError};
 
 use crate::error::Doing;
+#[cfg(feature = "postgres")]
+use crate::fence::Enter;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::fence::turned_away;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -54,7 +56,7 @@ pub(crate) async fn join(
                 None => "",
             };
             let arguments = database.enter_arguments(migration, epoch, Some(key), lock_timeout);
-            let enter = database.enter_postgres(migration, epoch, &arguments);
+            let enter = Enter(&arguments);
             let marking = mark.map_or_else(String::new, |mark| mark.on_postgres() + "; ");
             session.mark = session.mark.or(mark);
             let text = format!("{marking}savepoint {SAVEPOINT}; {keep}{enter}");

@@ -8,6 +8,7 @@
 
 use crossfade_core::MigrationName;
 use crossfade_store::{StoreError, StoreErrorKind};
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::Engine;
 use crate::schema::skip;
@@ -49,19 +50,22 @@ pub(crate) enum Ending {
 
 impl Ending {
     /// Commits; fails where the transaction is another than the one that was begun.
-    pub(crate) fn commit(self) -> String {
-        let commit = "call crossfade_commit()";
+    pub(crate) fn commit(self) -> SqlStr {
         match self {
-            Self::InFull => format!("{commit}; {RESTORE}"),
-            Self::ByCall => commit.to_owned(),
+            Self::InFull => {
+                AssertSqlSafe(format!("call crossfade_commit(); {RESTORE}")).into_sql_str()
+            }
+            Self::ByCall => SqlStr::from_static("call crossfade_commit()"),
         }
     }
 
     /// Rolls back.
-    pub(crate) fn rollback(self) -> String {
+    pub(crate) fn rollback(self) -> SqlStr {
         match self {
-            Self::InFull => format!("rollback; {RESTORE}"),
-            Self::ByCall => "rollback; set autocommit = 1, @crossfade_fence = null".to_owned(),
+            Self::InFull => AssertSqlSafe(format!("rollback; {RESTORE}")).into_sql_str(),
+            Self::ByCall => {
+                SqlStr::from_static("rollback; set autocommit = 1, @crossfade_fence = null")
+            }
         }
     }
 }

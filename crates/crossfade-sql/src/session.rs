@@ -167,7 +167,8 @@ impl Database {
     pub(crate) async fn untested_session(&self) -> Result<Session, sqlx::Error> {
         let mut session = match &self.relay {
             Some(relay) => Session::relayed(relay).await?,
-            None => Session::acquire(&self.inner.pool).await?,
+            // Boxed as in `Relay::take`.
+            None => Box::pin(Session::acquire(&self.inner.pool)).await?,
         };
         session.guarded = self.keeps(Mechanism::CancelGuard);
         Ok(session)
@@ -210,24 +211,13 @@ impl Database {
     /// A write transaction: READ COMMITTED on PostgreSQL and MariaDB, so that each statement sees what was
     /// committed before it; `begin immediate` on SQLite, so that it never upgrades a read lock.
     pub(crate) async fn begin(&self) -> Result<Session, sqlx::Error> {
-        let sql = match self.engine() {
+        match &self.inner.pool {
             #[cfg(feature = "mysql")]
-            Engine::Mysql => mariadb::begin(""),
+            Pool::Mysql(_) => self.begin_by(mariadb::begin("")).await,
             #[cfg(feature = "postgres")]
-            Engine::Postgres => "begin isolation level read committed".to_owned(),
-            #[cfg(feature = "sqlite")]
-            Engine::Sqlite => "begin immediate".to_owned(),
-        };
-        self.begin_by(sql).await
-    }
-
-    /// A transaction that `sql` begins.
-    pub(crate) async fn begin_by(&self, sql: String) -> Result<Session, sqlx::Error> {
-        let writer = match &self.inner.pool {
-            #[cfg(feature = "mysql")]
-            Pool::Mysql(_) => None,
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(_) => None,
+            Pool::Postgres(_) => {
+                self.begin_by("begin isolation level read committed".to_owned()).await
+            }
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(pool) => {
                 let place = Arc::clone(&self.inner.single_writer).acquire_owned();
@@ -235,33 +225,39 @@ impl Database {
                 let place = tokio::time::timeout(pool.options().get_acquire_timeout(), place)
                     .await
                     .map_err(|_| sqlx::Error::PoolTimedOut)?;
-                Some(place.map_err(|_| sqlx::Error::PoolClosed)?)
+                let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
+                self.begin_in_place("begin immediate".to_owned(), place).await
             }
-        };
-        self.begin_in_place(&sql, writer).await
+        }
+    }
+
+    /// A transaction that `sql` begins, on a server.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    pub(crate) async fn begin_by(&self, sql: String) -> Result<Session, sqlx::Error> {
+        self.begin_as(sql, |_| {}).await
     }
 
     /// A transaction that `sql` begins by a call of MariaDB's procedure, and another call ends.
     #[cfg(feature = "mysql")]
-    pub(crate) async fn begin_by_call(&self, sql: &str) -> Result<Session, sqlx::Error> {
+    pub(crate) async fn begin_by_call(&self, sql: String) -> Result<Session, sqlx::Error> {
         self.begin_as(sql, |session| session.ending = mariadb::Ending::ByCall).await
     }
 
     /// A transaction that `sql` begins and that holds `place` until its connection is given back.
     pub(crate) async fn begin_in_place(
         &self,
-        sql: &str,
-        place: Option<OwnedSemaphorePermit>,
+        sql: String,
+        place: OwnedSemaphorePermit,
     ) -> Result<Session, sqlx::Error> {
         let mut session = self.begin_as(sql, |_| {}).await?;
-        session.place = place;
+        session.place = Some(place);
         Ok(session)
     }
 
     /// A transaction that `sql` begins, on a connection that was told of what is to come.
     async fn begin_as(
         &self,
-        sql: &str,
+        sql: String,
         tell: impl Fn(&mut Session),
     ) -> Result<Session, sqlx::Error> {
         let mut tries = 0;
@@ -270,7 +266,7 @@ impl Database {
             let mut session = self.untested_session().await?;
             session.open = true;
             tell(&mut session);
-            let Err(error) = session.start(sql.to_owned()).await else {
+            let Err(error) = session.start(sql.clone()).await else {
                 return Ok(session);
             };
             session.abandon_failed_begin().await;
@@ -339,7 +335,7 @@ impl Session {
         let counted = |sql| sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql));
         match self.raw() {
             #[cfg(feature = "mysql")]
-            Raw::Mysql(connection) => connection.run(sql).await,
+            Raw::Mysql(connection) => connection.run(AssertSqlSafe(sql)).await,
             #[cfg(feature = "postgres")]
             Raw::Postgres(connection) => {
                 PgTransactions::begin(connection, Some(counted(sql))).await
@@ -392,8 +388,7 @@ impl Session {
         match self.raw() {
             #[cfg(feature = "mysql")]
             Raw::Mysql(connection) => {
-                let sql = AssertSqlSafe(rollback);
-                if sqlx::raw_sql(sql).execute(connection).await.is_ok() {
+                if sqlx::raw_sql(rollback).execute(connection).await.is_ok() {
                     self.open = false;
                 }
             }

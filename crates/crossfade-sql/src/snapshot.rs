@@ -41,7 +41,7 @@ impl SnapshotStore for Database {
             #[cfg(feature = "sqlite")]
             Engine::Sqlite => "begin deferred".to_owned(),
         };
-        let session = self.begin_in_place(&begin, Some(place)).await.doing(doing)?;
+        let session = self.begin_in_place(begin, place).await.doing(doing)?;
         Ok(Tx { session })
     }
 }

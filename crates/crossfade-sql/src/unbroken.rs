@@ -76,8 +76,8 @@ impl<'a> MySqlConn<'a> {
     }
 
     /// Runs a text that begins or ends a transaction: one that is dropped in it is closed anyway.
-    pub(crate) async fn run(self, sql: String) -> Result<(), Error> {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection).await.map(drop)
+    pub(crate) async fn run(self, sql: impl SqlSafeStr) -> Result<(), Error> {
+        sqlx::raw_sql(sql).execute(self.connection).await.map(drop)
     }
 
     /// Whether the server answers.

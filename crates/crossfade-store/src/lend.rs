@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 type Slot<T> = Arc<Mutex<Option<T>>>;
 
-/// The lender's half: where the value comes back to.
+/// The lender's half: where the value comes back to, to be lent again.
 #[derive(Debug)]
 pub struct Loan<T> {
     slot: Slot<T>,
@@ -19,17 +19,22 @@ pub struct Lent<T> {
     slot: Slot<T>,
 }
 
+impl<T> Default for Loan<T> {
+    fn default() -> Self {
+        Self { slot: Slot::default() }
+    }
+}
+
 impl<T> Loan<T> {
     /// Lends `value`.
     #[must_use]
-    pub fn lend(value: T) -> (Self, Lent<T>) {
-        let slot = Slot::default();
-        (Self { slot: Arc::clone(&slot) }, Lent { value: Some(value), slot })
+    pub fn lend(&self, value: T) -> Lent<T> {
+        Lent { value: Some(value), slot: Arc::clone(&self.slot) }
     }
 
     /// Takes the value back; `None` when the borrower still holds it.
     #[must_use]
-    pub fn take_back(self) -> Option<T> {
+    pub fn take_back(&self) -> Option<T> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -61,15 +66,21 @@ mod tests {
 
     #[test]
     fn comes_back_when_dropped() {
-        let (loan, lent) = Loan::lend(7);
+        let loan = Loan::default();
+        let lent = loan.lend(7);
         assert_eq!(*lent, 7);
         drop(lent);
         assert_eq!(loan.take_back(), Some(7));
+        let lent = loan.lend(8);
+        assert_eq!(loan.take_back(), None);
+        drop(lent);
+        assert_eq!(loan.take_back(), Some(8));
     }
 
     #[test]
     fn a_borrower_that_keeps_it_is_noticed() {
-        let (loan, lent) = Loan::lend(7);
+        let loan = Loan::default();
+        let lent = loan.lend(7);
         assert_eq!(loan.take_back(), None);
         drop(lent);
     }
@@ -77,7 +88,8 @@ mod tests {
     #[test]
     fn dies_with_the_lender() {
         let value = Arc::new(());
-        let (loan, lent) = Loan::lend(Arc::clone(&value));
+        let loan = Loan::default();
+        let lent = loan.lend(Arc::clone(&value));
         drop(loan);
         drop(lent);
         assert_eq!(Arc::strong_count(&value), 1);

@@ -169,7 +169,8 @@ async fn either_way<S: AsyncFn(&Scene, Way) -> Outcome>(name: &str, story: S) {
 
 /// What Legacy has for key 1, as a transaction sees it.
 async fn get(tx: Tx) -> (Tx, Option<String>) {
-    let (loan, lent) = Loan::lend(tx);
+    let loan = Loan::default();
+    let lent = loan.lend(tx);
     let value = People::legacy(lent).get(1).await.expect("read");
     (loan.take_back().expect("given back"), value)
 }

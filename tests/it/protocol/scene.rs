@@ -181,14 +181,16 @@ impl Scene {
 
 /// One statement of a write.
 pub(super) async fn put(tx: Tx, side: Side, id: i64, name: &str) -> Tx {
-    let (loan, lent) = Loan::lend(tx);
+    let loan = Loan::default();
+    let lent = loan.lend(tx);
     People::on(side, lent).put(id, name).await.expect("put");
     loan.take_back().expect("given back")
 }
 
 /// One statement of a delete.
 pub(super) async fn delete(tx: Tx, side: Side, id: i64) -> Tx {
-    let (loan, lent) = Loan::lend(tx);
+    let loan = Loan::default();
+    let lent = loan.lend(tx);
     People::on(side, lent).delete(id).await.expect("deleted");
     loan.take_back().expect("given back")
 }

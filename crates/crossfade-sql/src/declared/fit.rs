@@ -74,7 +74,7 @@ pub(super) async fn declare(
         if let [Some(legacy), Some(new)] = &judged[..] {
             same_types(legacy, new)?;
         }
-        let fence = database.fence_literal(&definition.name);
+        let fence = database.fence_literal(&definition.name).to_string();
         AtOnceTexts::new(&fence, [&legacy, &new], values, &judged)
     };
     #[cfg(not(feature = "postgres"))]

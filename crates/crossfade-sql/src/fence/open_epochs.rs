@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossfade_core::{Epoch, Key, MigrationName, epoch_lock_id, key_lock_id};
 use crossfade_store::StoreError;
 
-use super::CLOSED;
+use super::{CLOSED, OrNull};
 use crate::Database;
 use crate::error::Doing;
 use crate::interrupt::Mark;
@@ -44,8 +44,7 @@ impl Database {
         let row = row_of(migration, epoch);
         let key = self.key_row(migration, key);
         if self.keeps_fence() {
-            let key = key.map_or_else(|| "null".to_owned(), |key| key.to_string());
-            return format!("call crossfade_pass({row}, {key})");
+            return format!("call crossfade_pass({row}, {})", OrNull(key));
         }
         let found = format!("from crossfade_open_epochs where id = {row}");
         let lock = format!("select 1 {found} lock in share mode");
@@ -96,7 +95,7 @@ impl Database {
         {
             // A migration name holds lower-case letters, digits and underscores.
             let begin = format!("call crossfade_begin('{migration}', {row}, {key}){more}");
-            return self.begin_by_call(&begin).await;
+            return self.begin_by_call(begin).await;
         }
         let mark = lock_timeout.map(|_| Mark::random());
         let bounds = lock_timeout.map_or_else(String::new, mariadb::lock_bounds);

@@ -7,15 +7,15 @@
 //! A sequence moves at once and for good, whatever becomes of the transaction. So whoever moves it
 //! holds the migration's row, after the epoch's lock where it needs both.
 
-use crossfade_core::{Epoch, MigrationName};
-use crossfade_core::{MigrationState, epoch_lock_id};
-use crossfade_store::StoreError;
-use crossfade_store::StoreErrorKind;
+use std::fmt;
 
-use crate::Database;
+use crossfade_core::{Epoch, MigrationName, MigrationState, epoch_lock_id};
+use crossfade_store::{StoreError, StoreErrorKind};
+
 use crate::error::Doing;
 use crate::session::Session;
 use crate::value::args;
+use crate::{Database, Engine};
 
 /// Added to the value while writers are to say which fence they have passed. Far above every epoch.
 const NAMED: i64 = 1 << 62;
@@ -29,12 +29,29 @@ impl Database {
     /// The sequence, qualified.
     pub(crate) fn fence_sequence(&self, migration: &MigrationName) -> String {
         // A migration name holds lower-case letters, digits and underscores.
-        format!("\"{}\".crossfade_fence_{migration}", self.inner.namespace.replace('"', "\"\""))
+        format!("{}.crossfade_fence_{migration}", Engine::Postgres.quote(&self.inner.namespace))
     }
 
     /// [`fence_sequence`](Self::fence_sequence) as a literal.
-    pub(crate) fn fence_literal(&self, migration: &MigrationName) -> String {
-        format!("'{}'", self.fence_sequence(migration).replace('\'', "''"))
+    pub(crate) fn fence_literal<'a>(&'a self, migration: &'a MigrationName) -> FenceLiteral<'a> {
+        FenceLiteral { schema: &self.inner.schema_in_literals, migration }
+    }
+}
+
+/// The quoted name of a schema, as a literal has it between its own quotes.
+pub(crate) fn schema_in_literals(namespace: &str) -> String {
+    Engine::Postgres.quote(namespace).replace('\'', "''")
+}
+
+/// A literal that names a migration's sequence.
+pub(crate) struct FenceLiteral<'a> {
+    schema: &'a str,
+    migration: &'a MigrationName,
+}
+
+impl fmt::Display for FenceLiteral<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}.crossfade_fence_{}'", self.schema, self.migration)
     }
 }
 

@@ -50,6 +50,19 @@ impl Pool {
         on!(self, pool => pool.is_closed())
     }
 
+    /// One of its connections that is idle, without the tests and hooks that it may have; not in
+    /// front of those who wait.
+    pub(super) fn lend_idle(&self) -> Option<Pooled> {
+        Some(match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql(pool) => Pooled::Mysql(pool.try_acquire()?),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => Pooled::Postgres(pool.try_acquire()?),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => Pooled::Sqlite(pool.try_acquire()?),
+        })
+    }
+
     /// One of its connections.
     pub(super) async fn lend(&self) -> Result<Pooled, sqlx::Error> {
         Ok(match self {

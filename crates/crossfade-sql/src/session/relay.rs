@@ -55,6 +55,8 @@ pub(crate) struct Relay {
     turn: Duration,
     /// How many may lie about: others find the rest in the pool.
     places: usize,
+    /// Whether the pool lends those that are idle without a ping or a hook.
+    unasked: bool,
     state: Mutex<State>,
 }
 
@@ -84,14 +86,19 @@ impl Relay {
     /// A relay whose connections go back to the pool after `turn`.
     pub(crate) fn new(pool: &Pool, turn: Duration) -> Arc<Self> {
         let places = usize::try_from(pool.most_connections() / 4).unwrap_or(1).max(1);
-        Arc::new(Self { pool: pool.clone(), turn, places, state: Mutex::default() })
+        let (pool, unasked) = (pool.clone(), pool.is_marked());
+        Arc::new(Self { pool, turn, places, unasked, state: Mutex::default() })
     }
 
     /// A connection that rests, one of the pool's, or one that somebody hands on.
     pub(super) async fn take(self: &Arc<Self>) -> Result<(Pooled, Turn), sqlx::Error> {
-        let (pooled, since) = match self.resting() {
-            Some(baton) => baton.leave(),
-            None => self.lent_or_handed().await?,
+        let (pooled, since) = if let Some(baton) = self.resting() {
+            baton.leave()
+        } else if let Some(idle) = self.unasked.then(|| self.pool.lend_idle()).flatten() {
+            (idle, Instant::now())
+        } else {
+            // The pool's own future has 9 kB, and is seldom needed.
+            Box::pin(self.lent_or_handed()).await?
         };
         Ok((pooled, Turn { relay: Arc::clone(self), since }))
     }
