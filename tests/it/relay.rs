@@ -1,12 +1,16 @@
 //! Connections are handed on, and the pool has them back all the same.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use crossfade::{Crossfade, Database, Db, Engine, Flags, Migration, Options, Stage};
 use sqlx::postgres::PgPoolOptions;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -142,6 +146,40 @@ async fn a_pool_of_other_options_keeps_its_hooks() {
         released.load(Ordering::SeqCst) - before >= 100
     })
     .await;
+    test.drop().await;
+}
+
+/// Giving up a connection that is being opened, for one that is handed on, would have a pool open one
+/// again and again. On one thread, so that nothing is opened between the two looks.
+#[tokio::test]
+async fn a_connection_that_is_being_opened_is_waited_for() {
+    let test = live(Engine::Postgres).await;
+    let (gate, opened) = watch::channel(true);
+    let options = Database::postgres_pool_options().max_connections(2);
+    let pool = options.after_connect(move |_, _| {
+        let mut opened = opened.clone();
+        Box::pin(async move {
+            let _ = opened.wait_for(|opened| *opened).await;
+            Ok(())
+        })
+    });
+    let pool = pool.connect(&test.url).await.expect("connects");
+    let db = Database::open(pool.clone()).await.expect("opens").hand_on_for(HOUR);
+    let reader = Db::from(&db);
+    let mut held = reader.conn().await.expect("a connection");
+    let other = pool.acquire().await.expect("the other one");
+    other.close().await.expect("closed");
+    assert_eq!(pool.size(), 1);
+    sqlx::query("select 1").execute(held.postgres().expect("PostgreSQL")).await.expect("runs");
+    gate.send_replace(false);
+    let mut waits = pin!(reader.conn());
+    let first = poll_fn(|context| Poll::Ready(waits.as_mut().poll(context).is_pending())).await;
+    drop(held);
+    let second = poll_fn(|context| Poll::Ready(waits.as_mut().poll(context).is_pending())).await;
+    assert!(first && second, "it has given its own connection up");
+    gate.send_replace(true);
+    let _opened = timeout(WAIT, waits).await.expect("it is opened").expect("a connection");
+    assert_eq!(pool.size(), 2);
     test.drop().await;
 }
 
