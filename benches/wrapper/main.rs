@@ -1,12 +1,12 @@
-//! What the wrapper itself computes for a write, with a database that costs nothing.
+//! What the wrapper (`crossfade-dual`) computes for a write, with a store that costs nothing in the
+//! place of `crossfade-sql`, on one thread.
 //!
 //! `cargo bench -p crossfade-benches --bench wrapper`
 //!
-//! Each write has four exchanges with the database: begin and fence, Legacy, New, commit. `by_hand`
-//! makes them one after the other; `wrapped` is `Migration::write` around the same. What `wrapped`
-//! takes longer is the wrapper's.
+//! Each write has four exchanges with the store: begin and fence, Legacy, New, commit. `by_hand` makes
+//! them one after the other; `wrapped` is `Migration::write` around the same. What `wrapped` takes
+//! longer is the wrapper's.
 
-#[path = "still.rs"]
 mod still;
 
 use std::convert::Infallible;
@@ -61,7 +61,7 @@ fn migration(runtime: &Runtime, exchange: Exchange) -> Migration<Still> {
 
 fn writes(criterion: &mut Criterion) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    for (name, exchange) in [("at_once", Exchange::AtOnce), ("woken", Exchange::Woken)] {
+    for (name, exchange) in [("at_once", Exchange::AtOnce), ("yielding", Exchange::Yielding)] {
         let mut group = criterion.benchmark_group(format!("wrapper/{name}"));
         let migration = migration(&runtime, exchange);
         let still = Still { exchange };

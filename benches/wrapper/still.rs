@@ -1,4 +1,4 @@
-//! A database that answers at once, or after one wake-up, so that only the wrapper is timed.
+//! A store that answers at once, or when it is asked again, so that only the wrapper is timed.
 
 use std::error::Error;
 use std::future::{Future, pending};
@@ -18,18 +18,18 @@ use crossfade_store::{
     Registration, Replica, ReplicaStore, SnapshotStore, StageChange, StoreError, StoreErrorKind,
 };
 
-/// An exchange with a database.
+/// An exchange with the store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Exchange {
     /// It is answered when it is first asked.
     AtOnce,
-    /// The task sleeps until it is woken by the answer.
-    Woken,
+    /// It is answered when it is asked again, for which the task is woken at once.
+    Yielding,
 }
 
 impl Exchange {
     pub(crate) fn take(self) -> Answer {
-        Answer { due: matches!(self, Self::Woken) }
+        Answer { due: matches!(self, Self::Yielding) }
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Held {
     _session: [u64; 16],
 }
 
-/// The database.
+/// The store.
 #[derive(Debug)]
 pub(crate) struct Still {
     pub(crate) exchange: Exchange,

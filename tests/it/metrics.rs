@@ -10,7 +10,7 @@ use ::metrics::set_default_local_recorder as set_recorder;
 use crossfade::flags::DatabaseSource;
 use crossfade::{
     BreakerOptions, BreakerState, Crossfade, Database, Engine, Flags, Migration, Options,
-    ReplicaReads, Stage, on_primary,
+    ReplicaReads, Stage, Tx, on_primary,
 };
 use crossfade_control::{FlagChange, FlagEdit, Stores, change_flag};
 use crossfade_sql::Mechanism;
@@ -126,6 +126,39 @@ async fn each_call_is_counted_and_each_name_is_documented() {
             kept.metrics().into_iter().map(|(name, all)| (name, by_label(all))).collect();
         assert_eq!(found, documented);
         assert_eq!(kept.described(), documented.into_keys().collect::<BTreeSet<_>>());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_part_of_news_that_was_interrupted_is_timed() {
+    engines("metrics_cut", async |db, _| {
+        let engine = db.engine();
+        let slow = match engine {
+            Engine::Mysql => "select sleep(60) from people",
+            Engine::Postgres => "select pg_sleep(60)",
+            // A statement runs to its end there.
+            Engine::Sqlite => return,
+        };
+        let kept = Recorded::default();
+        let _here = set_recorder(&kept);
+        let bench = Bench::new(db).await;
+        bench.go(Stage::DualWrite).await;
+        let flags = Flags::forced::<&str, bool>([]);
+        let options = Options::default().new_timeout(Duration::from_millis(200));
+        let (_app, migration) = start(&bench.db, &flags, options).await;
+        let legacy = |tx| async move { People::legacy(tx).put(1, "one").await };
+        let new = |mut tx: Tx| async move {
+            match tx.engine() {
+                Engine::Mysql => sqlx::raw_sql(slow).execute(tx.mysql()?).await.map(drop)?,
+                _ => sqlx::raw_sql(slow).execute(tx.postgres()?).await.map(drop)?,
+            }
+            Ok(0)
+        };
+        migration.write(&1i64, legacy, new).await.expect("Legacy is written alone");
+        bench.expect(1, Some("one"), None).await;
+        let parts = |side| kept.people("crossfade_write_seconds", &[("side", side)]);
+        assert_eq!((parts("legacy"), parts("new")), (2.0, 1.0), "{engine}");
     })
     .await;
 }

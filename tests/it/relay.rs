@@ -1,7 +1,7 @@
 //! Connections are handed on, and the pool has them back all the same.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
@@ -10,7 +10,6 @@ use std::time::Duration;
 use crossfade::{Crossfade, Database, Db, Engine, Flags, Migration, Options, Stage};
 use sqlx::postgres::PgPoolOptions;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -150,36 +149,57 @@ async fn a_pool_of_other_options_keeps_its_hooks() {
 }
 
 /// Giving up a connection that is being opened, for one that is handed on, would have a pool open one
-/// again and again. On one thread, so that nothing is opened between the two looks.
+/// again and again. On one thread, so that nothing is opened between the looks.
 #[tokio::test]
 async fn a_connection_that_is_being_opened_is_waited_for() {
     let test = live(Engine::Postgres).await;
-    let (gate, opened) = watch::channel(true);
-    let options = Database::postgres_pool_options().max_connections(2);
-    let pool = options.after_connect(move |_, _| {
-        let mut opened = opened.clone();
-        Box::pin(async move {
-            let _ = opened.wait_for(|opened| *opened).await;
-            Ok(())
-        })
-    });
-    let pool = pool.connect(&test.url).await.expect("connects");
+    let pool = Database::postgres_pool_options().max_connections(4);
+    let pool = pool.connect_lazy(&test.url).expect("a URL");
     let db = Database::open(pool.clone()).await.expect("opens").hand_on_for(HOUR);
+    eventually("it is back", async || idle(&db) == (1, 1)).await;
     let reader = Db::from(&db);
     let mut held = reader.conn().await.expect("a connection");
-    let other = pool.acquire().await.expect("the other one");
-    other.close().await.expect("closed");
-    assert_eq!(pool.size(), 1);
     sqlx::query("select 1").execute(held.postgres().expect("PostgreSQL")).await.expect("runs");
-    gate.send_replace(false);
     let mut waits = pin!(reader.conn());
-    let first = poll_fn(|context| Poll::Ready(waits.as_mut().poll(context).is_pending())).await;
+    assert!(look(waits.as_mut()).await.is_pending());
     drop(held);
-    let second = poll_fn(|context| Poll::Ready(waits.as_mut().poll(context).is_pending())).await;
-    assert!(first && second, "it has given its own connection up");
-    gate.send_replace(true);
+    assert!(look(waits.as_mut()).await.is_pending(), "it has given its own connection up");
+    assert!(look(pin!(reader.conn())).await.is_ready(), "the other one was to be had");
     let _opened = timeout(WAIT, waits).await.expect("it is opened").expect("a connection");
     assert_eq!(pool.size(), 2);
+    test.drop().await;
+}
+
+/// Whether a future is ready, asked once.
+async fn look<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+/// Whoever adds hooks to Crossfade's options is told to hand nothing on.
+#[tokio::test(flavor = "multi_thread")]
+async fn hooks_run_around_each_use_where_nothing_is_handed_on() {
+    let test = live(Engine::Postgres).await;
+    let run = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
+    let [lent, released] = run.clone();
+    let pool = Database::postgres_pool_options()
+        .max_connections(1)
+        .before_acquire(move |_, _| {
+            lent.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Ok(true) })
+        })
+        .after_release(move |_, _| {
+            released.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Ok(true) })
+        });
+    let pool = pool.connect(&test.url).await.expect("connects");
+    let db = Database::open(pool).await.expect("opens").hand_on_for(Duration::ZERO);
+    let (_app, migration) = still(&db).await;
+    let before = run.each_ref().map(|count| count.load(Ordering::SeqCst));
+    writes(&migration, 4, 25).await;
+    eventually("each hook has run at each write", async || {
+        run.iter().zip(before).all(|(count, before)| count.load(Ordering::SeqCst) - before >= 100)
+    })
+    .await;
     test.drop().await;
 }
 

@@ -40,14 +40,13 @@ impl Spelling {
         spelled.unwrap_or(Cow::Borrowed(text))
     }
 
-    /// The key of a write, refused where its width or a part is none of the table's; `Err` gives it
-    /// back where that is not known.
+    /// The key of a write, refused where a part is none of its column's. `Err` gives it back where the
+    /// columns are not known, or are others than the key's.
     fn of_write(&self, key: Key) -> Result<Result<Key, StoreError>, Key> {
         let columns = self.0.load();
-        let Some(columns) = &*columns else { return Err(key) };
-        if key.parts().len() != columns.len() {
-            return Ok(Err(other_width(&key, columns.len())));
-        }
+        let Some(columns) = columns.as_ref().filter(|it| it.len() == key.parts().len()) else {
+            return Err(key);
+        };
         Ok(match canonical_key(columns, &key) {
             Ok(Cow::Borrowed(_)) => Ok(key),
             Ok(Cow::Owned(canonical)) => Ok(canonical),
@@ -55,13 +54,6 @@ impl Spelling {
                 .with_hint("return the text of each key column from `to_key`, in their order")),
         })
     }
-}
-
-/// A key of another width would reach other rows on New than on Legacy, or none.
-fn other_width(key: &Key, columns: usize) -> StoreError {
-    let message = format!("the key has {} parts, not {columns}", key.parts().len());
-    let hint = "name each column of `[legacy] key`, in its order, as in (tenant, id)";
-    StoreError::new(StoreErrorKind::Invalid, message).with_hint(hint)
 }
 
 impl<S: RequestStore> Core<S> {
@@ -91,14 +83,15 @@ impl<S: RequestStore> Migration<S> {
     }
 
     async fn spelled_anew(&self, key: Key) -> Result<Key, StoreError> {
+        let columns = self.shared.snapshot().definition.legacy.key.len();
+        // A key of another width would reach other rows on New than on Legacy, or none.
+        if key.parts().len() != columns {
+            let message = format!("the key has {} parts, not {columns}", key.parts().len());
+            let hint = "name each column of `[legacy] key`, in its order, as in (tenant, id)";
+            return Err(StoreError::new(StoreErrorKind::Invalid, message).with_hint(hint));
+        }
         self.core.look_up_spelling(&self.shared).await?;
-        self.shared.spelling.of_write(key).unwrap_or_else(|key| {
-            let columns = self.shared.snapshot().definition.legacy.key.len();
-            match key.parts().len() == columns {
-                true => Ok(key),
-                false => Err(other_width(&key, columns)),
-            }
-        })
+        self.shared.spelling.of_write(key).unwrap_or_else(Ok)
     }
 }
 

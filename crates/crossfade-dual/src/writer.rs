@@ -339,10 +339,7 @@ impl<S: RequestStore> Migration<S> {
 
         let mut answer = None;
         if plan.legacy {
-            let begun = Instant::now();
-            let part = work.run(Side::Legacy, loan.lend(tx));
-            let result = spans::within(|| spans::write_side(Side::Legacy), part).await;
-            self.shared.meter.part_ended(Side::Legacy, begun);
+            let result = self.part(Side::Legacy, work, loan.lend(tx)).await;
             let (result, back) = self.given_back(result, &loan, Side::Legacy)?;
             tx = back;
             answer = Some(result);
@@ -371,10 +368,9 @@ impl<S: RequestStore> Migration<S> {
                 }
             }
             (_, NewWrite::OrQuarantine | NewWrite::Required) => {
-                let begun = Instant::now();
                 let number = store.found_by(&tx);
-                let part = work.run(Side::New, loan.lend(tx));
-                let part = spans::within(|| spans::write_side(Side::New), part);
+                // The closure itself is called only as the part begins, and so within its bounds.
+                let part = self.part(Side::New, work, loan.lend(tx));
                 let result = match tolerant {
                     false => part.await,
                     true => {
@@ -388,7 +384,6 @@ impl<S: RequestStore> Migration<S> {
                         }
                     }
                 };
-                self.shared.meter.part_ended(Side::New, begun);
                 let result = self.given_back(result, &loan, Side::New);
                 let (result, back) = match result {
                     Err((Stop::Final(WriteError::New(error)), tx)) if tolerant => {
@@ -413,6 +408,20 @@ impl<S: RequestStore> Migration<S> {
         }
 
         Ok((answer.expect("every plan writes the side that answers"), tx))
+    }
+
+    /// A side's part of a write, its time taken and in a span of its own.
+    async fn part<'w, T, E>(
+        &self,
+        side: Side,
+        work: &'w dyn Work<'w, S::Tx, T, E>,
+        tx: Lent<S::Tx>,
+    ) -> Result<T, E> {
+        let begun = Instant::now();
+        let part = work.run(side, tx);
+        let result = spans::within(|| spans::write_side(side), part).await;
+        self.shared.meter.part_ended(side, begun);
+        result
     }
 
     /// Takes the transaction back from a closure whose future has ended.

@@ -375,9 +375,10 @@ impl Database {
     /// [`Db`](crate::Db) that was answered in full. So the connection is handed to the one of
     /// Crossfade's callers that has waited longest, or is left for the next one, for 2 ms and on a
     /// quarter of the pool at most, but on one connection at least. Whoever waits at the pool without
-    /// Crossfade is served when a use ends after this time, and only then the pool looks at its
-    /// connections' ages and runs its hooks: **make it zero where `before_acquire` or `after_release` has
-    /// to run around each use**, as when it takes back what a caller set in the session.
+    /// Crossfade is served when a use ends after this time, and only then the pool looks at the
+    /// connection's age and runs `after_release`. A connection that is idle in a pool of these options
+    /// is taken past `before_acquire`. So **make it zero where `before_acquire` or `after_release` has to
+    /// run around each use**, as when it takes back what a caller set in the session.
     ///
     /// It counts for this handle and what is cloned from it.
     #[must_use]

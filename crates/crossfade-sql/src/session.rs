@@ -167,7 +167,7 @@ impl Database {
     pub(crate) async fn untested_session(&self) -> Result<Session, sqlx::Error> {
         let mut session = match &self.relay {
             Some(relay) => Session::relayed(relay).await?,
-            // Boxed as in `Relay::take`.
+            // Boxed, since the pool's own future has 9 kB, which all those around it would have.
             None => Box::pin(Session::acquire(&self.inner.pool)).await?,
         };
         session.guarded = self.keeps(Mechanism::CancelGuard);

@@ -26,7 +26,7 @@ impl<T> Default for Loan<T> {
 }
 
 impl<T> Loan<T> {
-    /// Lends `value`.
+    /// Lends `value`. Nothing else may be out: of two values that come back, the later one is kept.
     #[must_use]
     pub fn lend(&self, value: T) -> Lent<T> {
         Lent { value: Some(value), slot: Arc::clone(&self.slot) }

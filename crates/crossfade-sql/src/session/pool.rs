@@ -50,8 +50,8 @@ impl Pool {
         on!(self, pool => pool.is_closed())
     }
 
-    /// One of its connections that is idle, without the tests and hooks that it may have; not in
-    /// front of those who wait.
+    /// One of its connections that is idle, without a ping and past `before_acquire`; not in front of
+    /// those who wait.
     pub(super) fn lend_idle(&self) -> Option<Pooled> {
         Some(match self {
             #[cfg(feature = "mysql")]

@@ -55,7 +55,8 @@ pub(crate) struct Relay {
     turn: Duration,
     /// How many may lie about: others find the rest in the pool.
     places: usize,
-    /// Whether the pool lends those that are idle without a ping or a hook.
+    /// Whether those that are idle in the pool are taken past it, as those that rest are: hooks of such
+    /// a pool are not to run around each use.
     unasked: bool,
     state: Mutex<State>,
 }
@@ -97,7 +98,7 @@ impl Relay {
         } else if let Some(idle) = self.unasked.then(|| self.pool.lend_idle()).flatten() {
             (idle, Instant::now())
         } else {
-            // The pool's own future has 9 kB, and is seldom needed.
+            // Boxed, since the pool's own future has 9 kB: who need not wait does without it.
             Box::pin(self.lent_or_handed()).await?
         };
         Ok((pooled, Turn { relay: Arc::clone(self), since }))
