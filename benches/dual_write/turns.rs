@@ -6,9 +6,28 @@ use crate::server::Server;
 use crate::setup::Setup;
 use crate::variants::Variant;
 
-/// Each of the 7 beginnings with each of the 6 strides.
-const ROUNDS: usize = 42;
-const VARIANTS: [Variant; 7] = Variant::WRITES;
+const VARIANTS: [Variant; 8] = Variant::WRITES;
+/// Five Latin squares.
+const ROUNDS: usize = 5 * VARIANTS.len();
+
+/// Whose throughput is told against whose, besides hand-written's.
+const PAIRS: [(Variant, Variant); 4] = [
+    (Variant::Declared, Variant::LegacyAlone),
+    (Variant::Wrapped, Variant::HandWrittenTrusting),
+    (Variant::Wrapped, Variant::FenceAloneTrusting),
+    (Variant::WrappedPinging, Variant::FenceAlone),
+];
+
+/// Who has a place in a round. Over as many rounds as there are variants, an even number, each comes in
+/// each place and behind each other one once (a Latin square of Williams's, 1949): what one leaves
+/// behind, such as rows to clean up and warm connections, is the next one's.
+const fn index(round: usize, place: usize) -> usize {
+    let offset = match place % 2 {
+        0 => VARIANTS.len() - place / 2,
+        _ => place.div_ceil(2),
+    };
+    (round + offset) % VARIANTS.len()
+}
 
 /// What the rounds showed of one variant.
 struct Seen {
@@ -21,21 +40,18 @@ struct Seen {
     writes: u64,
 }
 
-/// Prints medians of the throughput and of the 99th percentile against hand-written, the declared
-/// pair's throughput against Legacy alone, and what the client computes for a write.
+/// Prints medians of the throughput and of the 99th percentile against hand-written, what the client
+/// computes for a write, and medians of the throughput of [`PAIRS`].
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 pub(crate) fn take<S: Server>(setup: &Setup<S>) {
     for (tasks, writes) in [(16, 2_000), (1, 300)] {
         let mut seen = [const { Seen::new() }; VARIANTS.len()];
-        let mut of_legacy = Vec::new();
+        let mut pairs = [const { Vec::new() }; PAIRS.len()];
         for round in 0..ROUNDS {
             let mut times = [0.0; VARIANTS.len()];
             let mut tails = [0.0; VARIANTS.len()];
-            // Each comes in each place, and behind each other one, equally often: what one leaves
-            // behind, such as rows to clean up and warm connections, is the next one's.
-            let stride = 1 + round / VARIANTS.len() % (VARIANTS.len() - 1);
             for place in 0..VARIANTS.len() {
-                let index = (round + place * stride) % VARIANTS.len();
+                let index = index(round, place);
                 let mut sample = setup.sample(VARIANTS[index], tasks, writes);
                 sample.turns.sort_unstable();
                 times[index] = sample.elapsed.as_secs_f64();
@@ -51,7 +67,9 @@ pub(crate) fn take<S: Server>(setup: &Setup<S>) {
                 let place = VARIANTS.iter().position(|variant| *variant == wanted);
                 place.map_or(f64::NAN, |place| times[place])
             };
-            of_legacy.push(time(Variant::LegacyAlone) / time(Variant::Declared));
+            for ((one, other), seen) in PAIRS.into_iter().zip(&mut pairs) {
+                seen.push(time(other) / time(one));
+            }
         }
         let what = format!("in turns, {}, {tasks} tasks", S::ENGINE);
         for (variant, seen) in VARIANTS.iter().zip(seen) {
@@ -63,7 +81,9 @@ pub(crate) fn take<S: Server>(setup: &Setup<S>) {
                 seen.computed.as_secs_f64() * 1e6 / seen.writes as f64
             );
         }
-        println!("{what}, declared: {:.3} of legacy_alone", median(of_legacy));
+        for ((one, other), seen) in PAIRS.into_iter().zip(pairs) {
+            println!("{what}, {}: {:.3} of {}", one.name(), median(seen), other.name());
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) enum Variant {
     HandWritten,
     HandWrittenTrusting,
     FenceAlone,
+    FenceAloneTrusting,
     WrappedPinging,
     Wrapped,
     Declared,
@@ -24,9 +25,10 @@ pub(crate) enum Variant {
 
 impl Variant {
     /// The whole writes, hand-written first.
-    pub(crate) const WRITES: [Self; 7] = [
+    pub(crate) const WRITES: [Self; 8] = [
         Self::HandWritten,
         Self::FenceAlone,
+        Self::FenceAloneTrusting,
         Self::Wrapped,
         Self::WrappedPinging,
         Self::HandWrittenTrusting,
@@ -40,6 +42,7 @@ impl Variant {
             Self::HandWrittenTrusting => "hand_written_trusting",
             Self::WrappedPinging => "wrapped_pinging",
             Self::FenceAlone => "fence_alone",
+            Self::FenceAloneTrusting => "fence_alone_trusting",
             Self::Wrapped => "wrapped",
             Self::Declared => "declared",
             Self::LegacyAlone => "legacy_alone",
@@ -66,9 +69,13 @@ async fn wrapped<S: Server>(pooled: &Pooled<S>, key: i64) {
 }
 
 /// `begin` with the fence, as the wrapper sends it.
-async fn fenced<S: Server>(ground: &Ground<S>, key: i64) -> Transaction<'static, S> {
+async fn fenced<S: Server>(
+    ground: &Ground<S>,
+    pool: &Pool<S>,
+    key: i64,
+) -> Transaction<'static, S> {
     let begin = S::fenced_begin(&ground.name, ground.epoch, key);
-    ground.pings.pool.begin_with(AssertSqlSafe(begin)).await.expect("begin")
+    pool.begin_with(AssertSqlSafe(begin)).await.expect("begin")
 }
 
 /// How long one turn of a variant takes.
@@ -77,7 +84,10 @@ pub(crate) async fn run<S: Server>(ground: &Ground<S>, variant: Variant, key: i6
     match variant {
         Variant::HandWritten => by_hand(&ground.pings.pool, key).await,
         Variant::HandWrittenTrusting => by_hand(&ground.trusts.pool, key).await,
-        Variant::FenceAlone => both(fenced(ground, key).await, key).await,
+        Variant::FenceAlone => both(fenced(ground, &ground.pings.pool, key).await, key).await,
+        Variant::FenceAloneTrusting => {
+            both(fenced(ground, &ground.trusts.pool, key).await, key).await;
+        }
         Variant::WrappedPinging => wrapped(&ground.pings, key).await,
         Variant::Wrapped => wrapped(&ground.trusts, key).await,
         Variant::Declared => {
@@ -92,7 +102,10 @@ pub(crate) async fn run<S: Server>(ground: &Ground<S>, variant: Variant, key: i6
             let tx = ground.pings.pool.begin().await.expect("begin");
             tx.commit().await.expect("commit");
         }
-        Variant::BeginFenceCommit => fenced(ground, key).await.commit().await.expect("commit"),
+        Variant::BeginFenceCommit => {
+            let tx = fenced(ground, &ground.pings.pool, key).await;
+            tx.commit().await.expect("commit");
+        }
     }
     begun.elapsed()
 }
