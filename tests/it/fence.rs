@@ -326,6 +326,38 @@ async fn init_mends_the_rows_of_open_epochs() {
     test.drop().await;
 }
 
+/// Who is turned away on MariaDB has made a row, which is gone again even if the caller then commits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_is_turned_away_opens_nothing() {
+    let test = TestDatabase::create(Engine::Mysql, "turned_away").await;
+    let bench = Bench::new(test.open().await).await;
+    let epoch = bench.state().await.epoch;
+    bench.go(Stage::DeleteOnly).await;
+    let row = epoch_lock_id("", &definition().name, epoch);
+    let pool = bench.db.mysql().expect("MariaDB");
+    let mut connection = pool.acquire().await.expect("a connection");
+    let enters = [
+        format!("start transaction; call crossfade_pass({row}, null)"),
+        format!("call crossfade_begin('people', {row}, 1)"),
+    ];
+    for enter in enters {
+        let turned_away = sqlx::raw_sql(AssertSqlSafe(enter)).execute(&mut *connection).await;
+        let error = turned_away.expect_err("the epoch is closed");
+        let code = error.as_database_error().and_then(|error| error.code());
+        assert_eq!(code.as_deref(), Some("CFF01"), "{error}");
+        sqlx::raw_sql("commit; set autocommit = 1").execute(&mut *connection).await.expect("runs");
+        assert!(!self::enters(&bench, epoch).await);
+    }
+    let left: i64 = sqlx::query_scalar("select count(*) from crossfade_open_epochs where id = ?")
+        .bind(row)
+        .fetch_one(&mut *connection)
+        .await
+        .expect("counts");
+    assert_eq!(left, 0);
+    drop(connection);
+    test.drop().await;
+}
+
 async fn enters(bench: &Bench, epoch: Epoch) -> bool {
     let (name, key) = (definition().name, 1i64.to_key());
     match bench.db.enter(Entry { migration: &name, epoch, key: &key }, None).await {

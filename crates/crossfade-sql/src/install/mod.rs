@@ -89,6 +89,11 @@ const VERSIONS: &[Version] = &[
         name: "quick_fence",
         script: Script::Only("mysql", include_str!("quick_fence.mysql.sql")),
     },
+    Version {
+        number: 9,
+        name: "fence_by_insert",
+        script: Script::Only("mysql", include_str!("fence_by_insert.mysql.sql")),
+    },
 ];
 
 impl Script {
