@@ -1,4 +1,4 @@
-//! The rows that MariaDB's fence reads, one for each epoch that is open, and the transactions that
+//! The rows that MariaDB's fence meets, one for each epoch that is open, and the transactions that
 //! hold them.
 
 use std::time::Duration;
