@@ -27,7 +27,8 @@ pub(crate) trait Server: sqlx::Database {
 
     fn any(pool: Pool<Self>) -> AnyPool;
 
-    /// `begin` and the fence as the wrapper sends it, for a key.
+    /// `begin` and the fence for a key, in one round trip; on MariaDB by the procedure that leaves the
+    /// session's settings alone, which the wrapper calls where it does not begin the transaction.
     fn fenced_begin(migration: &MigrationName, epoch: Epoch, key: i64) -> String;
 
     fn put(

@@ -68,7 +68,7 @@ async fn wrapped<S: Server>(pooled: &Pooled<S>, key: i64) {
     pooled.migration.write(&key, legacy, new).await.expect("written");
 }
 
-/// `begin` with the fence, as the wrapper sends it.
+/// `begin` with the fence.
 async fn fenced<S: Server>(
     ground: &Ground<S>,
     pool: &Pool<S>,

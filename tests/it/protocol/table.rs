@@ -81,7 +81,7 @@ const FENCE_IS_THE_ROW: &str = "the fence is the epoch's row, which a late close
 const FENCE_IS_ADJACENT: &str = "the fence itself knows two adjacent epochs only";
 const NO_UPGRADE: &str = "rows are waited for one by one; no transaction turns into a writer's";
 const TABLE_OF_THE_FENCE: &str =
-    "a table that is locked against readers is locked against the fence, which reads it";
+    "a table that is locked against readers is locked against the fence, which reads or writes it";
 const NO_TABLE_LOCKS: &str = "no single table can be locked";
 const HEARTBEAT_WRITES: &str = "whoever holds up the heartbeat holds up the stage change as well";
 const SOURCE_IS_WAITED_FOR: &str =
