@@ -326,7 +326,8 @@ async fn init_mends_the_rows_of_open_epochs() {
     test.drop().await;
 }
 
-/// Who is turned away on MariaDB has made a row, which is gone again even if the caller then commits.
+/// A closed epoch stays closed on MariaDB, whose fence tries to insert its row, even if whoever was turned
+/// away then commits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_is_turned_away_opens_nothing() {
     let test = TestDatabase::create(Engine::Mysql, "turned_away").await;
