@@ -185,7 +185,9 @@ fn definition<S: Server>() -> Definition {
         legacy_columns: Vec::new(),
         new: side("user_settings", "user_id"),
         mapping: S::MAPPING.to_owned(),
-        backfill: BackfillOptions { batch_size: None, delay: None },
+        backfill: BackfillOptions::default(),
         gates: GateOptions::default(),
+        accepted: Vec::new(),
+        pinned: crossfade_core::Pinned::default(),
     }
 }

@@ -117,8 +117,10 @@ fn definition() -> Definition {
         legacy_columns: Vec::new(),
         new: side(NEW),
         mapping: "select id, name from people".to_owned(),
-        backfill: BackfillOptions { batch_size: None, delay: None },
+        backfill: BackfillOptions::default(),
         gates: GateOptions::default(),
+        accepted: Vec::new(),
+        pinned: crossfade_core::Pinned::default(),
     }
 }
 

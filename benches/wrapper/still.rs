@@ -83,8 +83,10 @@ pub(crate) fn state() -> MigrationState {
         legacy_columns: Vec::new(),
         new: side("user_settings"),
         mapping: "select id from users".to_owned(),
-        backfill: BackfillOptions { batch_size: None, delay: None },
+        backfill: BackfillOptions::default(),
         gates: GateOptions::default(),
+        accepted: Vec::new(),
+        pinned: crossfade_core::Pinned::default(),
     };
     MigrationState {
         definition,

@@ -101,8 +101,14 @@ fn definition(name: &str, shape: &Shape) -> Definition {
             "select {}, payload, 7 as seven from {name}_old where payload is not null -- end",
             select.join(", ")
         ),
-        backfill: BackfillOptions { batch_size: Some(2), delay: Some(Duration::ZERO) },
+        backfill: BackfillOptions {
+            batch_size: Some(2),
+            delay: Some(Duration::ZERO),
+            ..BackfillOptions::default()
+        },
         gates: GateOptions::default(),
+        accepted: Vec::new(),
+        pinned: crossfade_core::Pinned::default(),
     }
 }
 

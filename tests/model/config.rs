@@ -120,11 +120,14 @@ pub(crate) fn definition() -> Definition {
         legacy_columns: Vec::new(),
         new: side("settings_v2"),
         mapping: "select * from settings_v1".to_owned(),
-        backfill: BackfillOptions { batch_size: None, delay: None },
+        backfill: BackfillOptions::default(),
         gates: GateOptions {
             bake_time: Duration::ZERO,
             quiet_time: Duration::ZERO,
             invertible: true,
+            ..GateOptions::default()
         },
+        accepted: Vec::new(),
+        pinned: crossfade_core::Pinned::default(),
     }
 }

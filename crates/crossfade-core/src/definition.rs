@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::check::Acceptance;
 use crate::{FlagKey, Identifier, MigrationName, TableName};
 
 /// Name under which the mapping's rows appear inside Crossfade's own statements. A mapping must
@@ -18,12 +19,26 @@ pub struct SideTable {
 }
 
 /// How backfill paces itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BackfillOptions {
     /// Fixed number of rows in a batch; `None` lets the batch size follow the time it takes.
     pub batch_size: Option<u32>,
     /// Fixed pause after a batch; `None` pauses for max(20 ms, half the batch's time).
     pub delay: Option<Duration>,
+    /// How many rows New may refuse before backfill stops and asks.
+    pub max_refusals: MaxRefusals,
+}
+
+/// How many rows New may refuse before backfill stops and asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MaxRefusals {
+    /// 1,000 rows, or 1 % of Legacy's rows.
+    #[default]
+    Default,
+    /// This many rows.
+    Rows(u64),
+    /// This share of Legacy's rows, in parts of a million.
+    PartsPerMillion(u32),
 }
 
 /// What the gates ask for beyond the facts that Crossfade measures.
@@ -38,6 +53,11 @@ pub struct GateOptions {
     /// Whether Legacy can be derived from New. Where it can not, `complete` asks for the loss to
     /// be accepted by name. Default: false.
     pub invertible: bool,
+    /// How old a proof may be. Default: 24 h.
+    pub proof_age: Duration,
+    /// Whether a gate that rests on a proof asks for a capture, which sees writes that bypass the
+    /// SDK. Default: false, which warns.
+    pub require_capture: bool,
 }
 
 impl Default for GateOptions {
@@ -46,6 +66,8 @@ impl Default for GateOptions {
             bake_time: Duration::from_secs(24 * 60 * 60),
             quiet_time: Duration::from_secs(60 * 60),
             invertible: false,
+            proof_age: Duration::from_secs(24 * 60 * 60),
+            require_capture: false,
         }
     }
 }
@@ -71,6 +93,20 @@ pub struct Definition {
     pub backfill: BackfillOptions,
     /// What the gates ask for.
     pub gates: GateOptions,
+    /// Findings that the manifest accepts.
+    pub accepted: Vec<Acceptance>,
+    /// What `expand` resolved once, and every later session runs with.
+    pub pinned: Pinned,
+}
+
+/// Settings of a session that decide what the mapping and the scripts mean, resolved at `expand`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pinned {
+    /// PostgreSQL's search path as a quoted list; on MariaDB the default database. `None` before
+    /// `expand`, and where the engine has none.
+    pub search_path: Option<String>,
+    /// The time zone in which the mapping converts between values with and without one.
+    pub time_zone: Option<String>,
 }
 
 impl Definition {

@@ -7,6 +7,7 @@ mod backoff;
 mod batch;
 mod breaker;
 mod capture;
+pub mod check;
 mod comparison;
 mod definition;
 mod gate;
@@ -29,7 +30,9 @@ pub use breaker::{
 };
 pub use capture::{CaptureFacts, CaptureMode, UnknownCaptureMode, capture_refusal};
 pub use comparison::{Comparison, FieldDifference, by_equality};
-pub use definition::{BackfillOptions, Definition, GateOptions, MAPPED_ALIAS, SideTable};
+pub use definition::{
+    BackfillOptions, Definition, GateOptions, MAPPED_ALIAS, MaxRefusals, Pinned, SideTable,
+};
 pub use gate::{Approval, Facts, FlagFacts, InstanceFacts, Parity, Refusal, RunFacts, refusals};
 pub use key::{Key, ToKey};
 pub use key_text::{KeyText, KeyTextError, canonical_key};

@@ -99,12 +99,15 @@ impl Round {
             legacy_columns: Vec::new(),
             new: side(Side::New)?,
             mapping: format!("select id as account, name as label, version from {legacy}"),
-            backfill: BackfillOptions { batch_size: None, delay: None },
+            backfill: BackfillOptions::default(),
             gates: GateOptions {
                 bake_time: Duration::ZERO,
                 quiet_time: Duration::ZERO,
                 invertible: true,
+                ..GateOptions::default()
             },
+            accepted: Vec::new(),
+            pinned: crossfade_core::Pinned::default(),
         })
     }
 

@@ -3,7 +3,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use crossfade_core::{BackfillOptions, Definition, GateOptions, NameError, SideTable};
+use crossfade_core::check::Acceptance;
+use crossfade_core::{
+    BackfillOptions, Definition, GateOptions, MaxRefusals, NameError, Pinned, SideTable,
+};
 use crossfade_store::{StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +23,35 @@ struct Wire {
     bake_ms: u64,
     quiet_ms: u64,
     invertible: bool,
+    // Later than the first version, so a stored definition may lack them.
+    #[serde(default)]
+    max_refusals: WireRefusals,
+    #[serde(default)]
+    proof_age_ms: Option<u64>,
+    #[serde(default)]
+    require_capture: bool,
+    #[serde(default)]
+    accepted: Vec<WireAcceptance>,
+    #[serde(default)]
+    search_path: Option<String>,
+    #[serde(default)]
+    time_zone: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireRefusals {
+    #[default]
+    Default,
+    Rows(u64),
+    PartsPerMillion(u32),
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireAcceptance {
+    check: String,
+    object: String,
+    reason: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,6 +67,18 @@ impl WireTable {
 
     fn side(&self) -> Result<SideTable, NameError> {
         Ok(SideTable { table: self.table.parse()?, key: parse_all(&self.key)? })
+    }
+}
+
+impl WireAcceptance {
+    fn of(acceptance: &Acceptance) -> Self {
+        let Acceptance { check, object, reason } = acceptance.clone();
+        Self { check, object, reason }
+    }
+
+    fn acceptance(&self) -> Acceptance {
+        let Self { check, object, reason } = self;
+        Acceptance { check: check.clone(), object: object.clone(), reason: reason.clone() }
     }
 }
 
@@ -64,6 +108,16 @@ pub(crate) fn to_json(definition: &Definition) -> String {
         bake_ms: ms(definition.gates.bake_time),
         quiet_ms: ms(definition.gates.quiet_time),
         invertible: definition.gates.invertible,
+        max_refusals: match definition.backfill.max_refusals {
+            MaxRefusals::Default => WireRefusals::Default,
+            MaxRefusals::Rows(rows) => WireRefusals::Rows(rows),
+            MaxRefusals::PartsPerMillion(parts) => WireRefusals::PartsPerMillion(parts),
+        },
+        proof_age_ms: Some(ms(definition.gates.proof_age)),
+        require_capture: definition.gates.require_capture,
+        accepted: definition.accepted.iter().map(WireAcceptance::of).collect(),
+        search_path: definition.pinned.search_path.clone(),
+        time_zone: definition.pinned.time_zone.clone(),
     };
     serde_json::to_string(&wire).expect("plain strings and numbers always serialize")
 }
@@ -87,11 +141,25 @@ pub(crate) fn from_json(text: &str) -> Result<Definition, StoreError> {
             backfill: BackfillOptions {
                 batch_size: wire.batch_size,
                 delay: wire.delay_ms.map(Duration::from_millis),
+                max_refusals: match wire.max_refusals {
+                    WireRefusals::Default => MaxRefusals::Default,
+                    WireRefusals::Rows(rows) => MaxRefusals::Rows(rows),
+                    WireRefusals::PartsPerMillion(parts) => MaxRefusals::PartsPerMillion(parts),
+                },
             },
             gates: GateOptions {
                 bake_time: Duration::from_millis(wire.bake_ms),
                 quiet_time: Duration::from_millis(wire.quiet_ms),
                 invertible: wire.invertible,
+                proof_age: wire
+                    .proof_age_ms
+                    .map_or(GateOptions::default().proof_age, Duration::from_millis),
+                require_capture: wire.require_capture,
+            },
+            accepted: wire.accepted.iter().map(WireAcceptance::acceptance).collect(),
+            pinned: Pinned {
+                search_path: wire.search_path.clone(),
+                time_zone: wire.time_zone.clone(),
             },
         })
     };

@@ -5,6 +5,7 @@
 //! transaction are the adapter's own, and [`DeclaredStore`] upon the first.
 
 mod capture;
+mod catalog;
 mod changes;
 mod control;
 mod declared;
@@ -21,6 +22,7 @@ mod snapshot;
 mod switch;
 
 pub use capture::{Bypass, Capture, CaptureChange, CaptureStore, Cleaned, DirtyKey, Journal};
+pub use catalog::{CatalogStore, Depth, SurveyRequest};
 pub use changes::Changes;
 pub use control::{
     AuditEntry, AuditRecord, ControlStore, EpochHolder, Heartbeat, InstanceRecord, Registration,

@@ -37,12 +37,19 @@ pub(crate) fn definition() -> Definition {
         legacy_columns: Vec::new(),
         new: side("people_v2", "person_id"),
         mapping: "select id as person_id, name from people".to_owned(),
-        backfill: BackfillOptions { batch_size: None, delay: Some(Duration::ZERO) },
+        backfill: BackfillOptions {
+            batch_size: None,
+            delay: Some(Duration::ZERO),
+            ..BackfillOptions::default()
+        },
         gates: GateOptions {
             bake_time: Duration::ZERO,
             quiet_time: Duration::ZERO,
             invertible: true,
+            ..GateOptions::default()
         },
+        accepted: Vec::new(),
+        pinned: crossfade_core::Pinned::default(),
     }
 }
 

@@ -61,8 +61,10 @@ impl Fake {
             legacy_columns: Vec::new(),
             new: side("user_settings", "user_id"),
             mapping: "select id as user_id from users".to_owned(),
-            backfill: BackfillOptions { batch_size: None, delay: None },
+            backfill: BackfillOptions::default(),
             gates: GateOptions::default(),
+            accepted: Vec::new(),
+            pinned: crossfade_core::Pinned::default(),
         };
         Self(Mutex::new(Inner {
             state: MigrationState {

@@ -15,8 +15,10 @@ fn definition() -> Definition {
         legacy_columns: Vec::new(),
         new: side("user_settings", "user_id"),
         mapping: "select id as user_id from users".to_owned(),
-        backfill: BackfillOptions { batch_size: None, delay: None },
+        backfill: BackfillOptions::default(),
         gates: GateOptions::default(),
+        accepted: Vec::new(),
+        pinned: crate::Pinned::default(),
     }
 }
 

@@ -71,8 +71,10 @@ impl Fake {
             legacy_columns: Vec::new(),
             new: side("user_settings"),
             mapping: String::new(),
-            backfill: BackfillOptions { batch_size: None, delay: None },
+            backfill: BackfillOptions::default(),
             gates: GateOptions::default(),
+            accepted: Vec::new(),
+            pinned: crossfade_core::Pinned::default(),
         };
         Self(Mutex::new(Inner {
             state: MigrationState {

@@ -1,12 +1,15 @@
 //! `migration.toml` as it is written, and its way into a definition.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crossfade_core::check::{Acceptance, Severity, check, checks};
 use crossfade_core::{
-    BackfillOptions, Definition, GateOptions, Identifier, NameError, SideTable, TableName,
+    BackfillOptions, Definition, GateOptions, Identifier, MaxRefusals, NameError, Pinned,
+    SideTable, TableName,
 };
 use serde::Deserialize;
 use toml::Spanned;
@@ -25,6 +28,9 @@ struct Wire {
     backfill: Backfill,
     #[serde(default)]
     gates: Gates,
+    /// By check, then by object: the reason.
+    #[serde(default)]
+    accept: BTreeMap<Spanned<String>, BTreeMap<String, Spanned<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +54,15 @@ struct New {
 struct Backfill {
     batch_size: Option<Spanned<u32>>,
     delay: Option<Spanned<String>>,
+    max_refusals: Option<Spanned<Refusals>>,
+}
+
+/// A number of rows, or a share such as `"1%"`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Refusals {
+    Rows(u64),
+    Share(String),
 }
 
 #[derive(Default, Deserialize)]
@@ -56,6 +71,8 @@ struct Gates {
     bake_time: Option<Spanned<String>>,
     quiet_time: Option<Spanned<String>>,
     invertible: Option<bool>,
+    proof_age: Option<Spanned<String>>,
+    require_capture: Option<bool>,
 }
 
 /// The definition in `text`, which was read from `path` in a folder of the name `folder`.
@@ -88,8 +105,11 @@ pub(super) fn definition(
         backfill: BackfillOptions {
             batch_size: source.batch_size(wire.backfill.batch_size.as_ref())?,
             delay: source.duration(wire.backfill.delay.as_ref())?,
+            max_refusals: source.refusals(wire.backfill.max_refusals.as_ref())?,
         },
         gates: source.gates(&wire.gates)?,
+        accepted: source.accepted(&wire.accept)?,
+        pinned: Pinned::default(),
     };
     let (legacy, new) = (&definition.legacy, &definition.new);
     if legacy.key.len() != new.key.len() {
@@ -156,6 +176,64 @@ impl Source<'_> {
         }
     }
 
+    fn refusals(&self, value: Option<&Spanned<Refusals>>) -> Result<MaxRefusals, ManifestError> {
+        let Some(value) = value else { return Ok(MaxRefusals::Default) };
+        let text = match value.get_ref() {
+            Refusals::Rows(rows) => return Ok(MaxRefusals::Rows(*rows)),
+            Refusals::Share(text) => text,
+        };
+        let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        match percent.filter(|percent| (0.0..=100.0).contains(percent)) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "at most a million"
+            )]
+            Some(percent) => Ok(MaxRefusals::PartsPerMillion((percent * 10_000.0).round() as u32)),
+            None => {
+                let error = self.error(value.span(), format!("`{text}` is not a share of rows"));
+                Err(error.with_hint("write a number of rows, or a share such as \"1%\""))
+            }
+        }
+    }
+
+    fn accepted(
+        &self,
+        wire: &BTreeMap<Spanned<String>, BTreeMap<String, Spanned<String>>>,
+    ) -> Result<Vec<Acceptance>, ManifestError> {
+        let mut accepted = Vec::new();
+        for (id, objects) in wire {
+            let known = check(id.get_ref());
+            if known.is_none_or(|check| check.severity != Severity::ToAccept) {
+                let message = match known {
+                    None => format!("`{}` is not a check", id.get_ref()),
+                    Some(check) => {
+                        format!("findings of `{}` are {}, not to accept", check.id, check.severity)
+                    }
+                };
+                let acceptable: Vec<&str> = checks()
+                    .filter(|check| check.severity == Severity::ToAccept)
+                    .map(|check| check.id)
+                    .collect();
+                let hint = format!("checks that can be accepted: {}", acceptable.join(", "));
+                return Err(self.error(id.span(), message).with_hint(hint));
+            }
+            for (object, reason) in objects {
+                if reason.get_ref().trim().is_empty() {
+                    let message = format!("`{object}` is accepted without a reason");
+                    let error = self.error(reason.span(), message);
+                    return Err(error.with_hint("write why it is meant; the audit trail keeps it"));
+                }
+                accepted.push(Acceptance {
+                    check: id.get_ref().clone(),
+                    object: object.clone(),
+                    reason: reason.get_ref().clone(),
+                });
+            }
+        }
+        Ok(accepted)
+    }
+
     fn duration(&self, value: Option<&Spanned<String>>) -> Result<Option<Duration>, ManifestError> {
         let Some(value) = value else { return Ok(None) };
         humantime::parse_duration(value.get_ref()).map(Some).map_err(|error| {
@@ -171,6 +249,8 @@ impl Source<'_> {
             bake_time: self.duration(wire.bake_time.as_ref())?.unwrap_or(default.bake_time),
             quiet_time: self.duration(wire.quiet_time.as_ref())?.unwrap_or(default.quiet_time),
             invertible: wire.invertible.unwrap_or(default.invertible),
+            proof_age: self.duration(wire.proof_age.as_ref())?.unwrap_or(default.proof_age),
+            require_capture: wire.require_capture.unwrap_or(default.require_capture),
         })
     }
 }

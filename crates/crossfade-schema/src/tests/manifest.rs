@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crossfade_core::MaxRefusals;
+
 use crate::{Manifest, ManifestError};
 
 const TOML: &str = r#"name = "user_settings"
@@ -108,4 +110,33 @@ fn a_missing_file_says_how_to_make_it() {
     assert!(error.is_missing());
     assert!(error.hint().unwrap().contains("crossfade new"));
     assert_eq!(error.line(), None);
+}
+
+#[test]
+fn findings_are_accepted_by_check_and_object() {
+    let accept =
+        "[accept.inbound-foreign-key]\n\"orders.orders_user_id_fkey\" = \"moved in June\"\n";
+    let toml = format!("{TOML}max_refusals = \"2.5%\"\n[gates]\nproof_age = \"1h\"\n{accept}");
+    let definition = load(&[("migration.toml", toml.as_str())]).unwrap().definition;
+    let [accepted] = &definition.accepted[..] else { panic!("{:?}", definition.accepted) };
+    assert_eq!(accepted.check, "inbound-foreign-key");
+    assert_eq!(accepted.object, "orders.orders_user_id_fkey");
+    assert_eq!(accepted.reason, "moved in June");
+    assert_eq!(definition.gates.proof_age, Duration::from_secs(3600));
+    assert_eq!(definition.backfill.max_refusals, MaxRefusals::PartsPerMillion(25_000));
+}
+
+#[test]
+fn an_acceptance_that_means_nothing_is_refused_with_its_line() {
+    for (accept, words) in [
+        ("[accept.no-such-check]\n\"a\" = \"b\"\n", "`no-such-check` is not a check"),
+        ("[accept.inheritance]\n\"a\" = \"b\"\n", "findings of `inheritance` are refused"),
+        ("[accept.unlogged]\n\"a\" = \" \"\n", "`a` is accepted without a reason"),
+    ] {
+        let toml = format!("{TOML}{accept}");
+        let error = load(&[("migration.toml", toml.as_str())]).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.to_string().contains("migration.toml:1"), "{error}");
+        assert!(error.hint().is_some());
+    }
 }
