@@ -32,6 +32,7 @@ mod key_types;
 mod leases;
 mod least_rights;
 mod lost;
+mod mapping_checks;
 mod mariadb;
 mod mariadb_rights;
 mod marks;

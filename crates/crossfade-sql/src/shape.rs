@@ -49,9 +49,17 @@ pub(crate) struct ResolvedTable {
     pub(crate) bare: String,
     /// Its key.
     pub(crate) key: Vec<KeyColumn>,
+    /// Every column, quoted: those too that `select *` leaves out, as MariaDB's invisible ones.
+    pub(crate) columns: Vec<String>,
 }
 
 impl ResolvedTable {
+    /// Every column as a list, each behind `prefix`, such as `t.`: what a mapping may read.
+    pub(crate) fn column_list(&self, prefix: &str) -> String {
+        let columns = self.columns.iter().map(|column| format!("{prefix}{column}"));
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
     /// The key columns as a list, each behind `prefix`, such as `t.`. In an `order by` a prefix is
     /// needed: a bare name would mean the output column, which may be the key's text.
     pub(crate) fn key_list(&self, prefix: &str) -> String {

@@ -73,7 +73,7 @@ impl Shape {
         let text = format!(
             "with crossfade_marks {once} (select {marks} from crossfade_quarantine \
              where migration = ${name}), \
-             {bare} {once} (select * from {legacy_table} as t \
+             {bare} {once} (select {legacy_columns} from {legacy_table} as t \
              where {within} and not {legacy_marked}), \
              {mapped}, \
              crossfade_new {once} (select * from {new_table} as t \
@@ -90,6 +90,7 @@ impl Shape {
              where f.kind > 0{unjournaled}) as a on true order by {order}",
             marks = self.marks(),
             bare = legacy.bare,
+            legacy_columns = legacy.column_list("t."),
             legacy_table = legacy.qualified,
             legacy_marked = marked(legacy),
             mapped = self.mapped(once),

@@ -68,7 +68,7 @@ impl ReconcileStore for Database {
     }
 
     async fn backfill_batch(&self, request: BatchRequest<'_>) -> Result<Batch, EnterError> {
-        backfill::batch(self, request).await
+        looked_up_again(self, backfill::batch(self, request).await)
     }
 
     async fn finish_run(&self, state: &MigrationState, run: &Run) -> Result<bool, StoreError> {
@@ -88,7 +88,7 @@ impl ReconcileStore for Database {
         after: Option<&Key>,
         rows: u32,
     ) -> Result<Chunk, StoreError> {
-        verify::chunk(self, state, after, rows).await
+        looked_up_again(self, verify::chunk(self, state, after, rows).await)
     }
 
     async fn repair(
@@ -96,7 +96,7 @@ impl ReconcileStore for Database {
         state: &MigrationState,
         key: &Key,
     ) -> Result<Option<String>, EnterError> {
-        repair::repair(self, state, key).await
+        looked_up_again(self, repair::repair(self, state, key).await)
     }
 
     async fn record_verification(
@@ -106,6 +106,15 @@ impl ReconcileStore for Database {
     ) -> Result<(), StoreError> {
         verify::record(self, state, verification).await
     }
+}
+
+/// Forgets the tables after an error, so that the next call looks them up: statements name every
+/// column of Legacy, and one of them may be gone.
+fn looked_up_again<T, E>(database: &Database, outcome: Result<T, E>) -> Result<T, E> {
+    if outcome.is_err() {
+        database.forget_shapes();
+    }
+    outcome
 }
 
 fn invalid(message: String) -> StoreError {

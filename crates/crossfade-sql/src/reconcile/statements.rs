@@ -157,9 +157,10 @@ impl Shape {
     pub(super) fn locked(&self, rows: Rows<'_>, args: &mut Args) -> String {
         let within = self.legacy.within(rows, args);
         format!(
-            "{} {} (select * from {} as t where {within} order by {}{}), {}",
+            "{} {} (select {} from {} as t where {within} order by {}{}), {}",
             self.legacy.bare,
             self.engine.materialized(),
+            self.legacy.column_list("t."),
             self.legacy.qualified,
             self.legacy.key_list("t."),
             self.engine.for_share(),

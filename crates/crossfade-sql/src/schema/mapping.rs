@@ -39,8 +39,9 @@ pub(super) async fn parse(
         Err(reason) => return Ok(Err(reason)),
     };
     let head = format!(
-        "with {} as (select * from {}) select * from (",
+        "with {} as (select {} from {}) select * from (",
         legacy.quote(&legacy.name),
+        legacy.quoted_columns().join(", "),
         legacy.qualified()
     );
     match prepare(session, format!("{head}{text}\n) as {MAPPED_ALIAS}")).await {

@@ -165,6 +165,11 @@ impl TableFacts {
         format!("{}.{}", self.quote(&self.schema), self.quote(&self.name))
     }
 
+    /// Every column, quoted: those too that `select *` leaves out.
+    pub(super) fn quoted_columns(&self) -> Vec<String> {
+        self.columns.iter().map(|column| self.quote(&column.name)).collect()
+    }
+
     /// The table and its key, ready for statements; `None` unless every key column can serve.
     pub(crate) fn resolve(&self, key: &[Identifier]) -> Option<ResolvedTable> {
         let key = key.iter().map(|part| {
@@ -179,6 +184,7 @@ impl TableFacts {
             qualified: self.qualified(),
             bare: self.quote(&self.name),
             key: key.collect::<Option<_>>()?,
+            columns: self.quoted_columns(),
         })
     }
 }
