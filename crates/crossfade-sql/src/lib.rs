@@ -5,6 +5,7 @@
 //! `install` scripts.
 
 mod capture;
+mod catalog;
 mod changes;
 mod control;
 mod database;

@@ -157,8 +157,11 @@ fn inheritance(title: &str, side: &SideSurvey, found: &mut Vec<Finding>) {
 
 /// One finding for each role.
 fn grants(legacy: &SideSurvey, new: &SideSurvey, found: &mut Vec<Finding>) {
-    let mut lacking: Vec<&Grant> =
-        legacy.grants.iter().filter(|grant| !new.grants.contains(grant)).collect();
+    let mut lacking: Vec<&Grant> = legacy
+        .grants
+        .iter()
+        .filter(|grant| grant.grantee != new.owner && !new.grants.contains(grant))
+        .collect();
     lacking.sort();
     for of_one in lacking.chunk_by(|one, other| one.grantee == other.grantee) {
         let grantee = &of_one[0].grantee;

@@ -45,7 +45,8 @@ static DEPENDENT_ROUTINE: Check = Check {
     severity: Severity::ToAccept,
     gate: Stage::Complete,
     why: "It reads or writes rows that no longer change from `complete` on, and fails once Legacy \
-          is dropped. The database does not record what a body refers to, so the text is searched.",
+          is dropped. Where the database does not record what a body refers to, its text is \
+          searched, and what is found there is a warning.",
     remedy: "rewrite it for New before `complete`, or accept it when it only mentions the name",
 };
 
@@ -163,10 +164,8 @@ fn of_legacy(survey: &Survey, legacy: &SideSurvey, dependent: &Dependent, whole:
     let noun = dependent.kind.noun();
     let message = format!("{noun} {}{of} {verb} Legacy {}{deletes}", dependent.name, legacy.table);
     let mut finding = check.finds(&dependent.name, message);
-    finding.count = dependent.rows;
     finding.statements.clone_from(&dependent.move_to_new);
-    // Where only columns of Legacy go, the table stays for its dependents.
-    if !whole && dependent.kind == DependentKind::ForeignKey {
+    if !dependent.recorded {
         finding.severity = Severity::Warning;
     }
     let empties = dependent.kind == DependentKind::ForeignKey && survey.engine == "sqlite" && whole;
@@ -185,9 +184,7 @@ fn of_new(new: &SideSurvey, dependent: &Dependent) -> Option<Finding> {
         None => String::new(),
     };
     let message = format!("foreign key {} points at New {}{deletes}", dependent.name, new.table);
-    let mut finding = NEW_CHILD.finds(&dependent.name, message);
-    finding.count = dependent.rows;
-    Some(finding)
+    Some(NEW_CHILD.finds(&dependent.name, message))
 }
 
 /// Triggers are counterparts when they fire alike and bear the same name; what a body does cannot be

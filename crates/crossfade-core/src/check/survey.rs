@@ -21,6 +21,8 @@ pub struct Survey {
 pub struct SideSurvey {
     /// Schema and table as statements name them, quoted where needed.
     pub table: String,
+    /// Its owner as grants name it; empty where tables have none.
+    pub owner: String,
     /// What refers to it.
     pub dependents: Vec<Dependent>,
     /// Triggers on it, without Crossfade's own.
@@ -96,8 +98,8 @@ pub struct Dependent {
     /// What happens to the referring rows when a row of the table goes, as the engine words it:
     /// `cascade`, `set null`.
     pub on_delete: Option<String>,
-    /// Rows that refer to the table, counted where that is cheap.
-    pub rows: Option<u64>,
+    /// Whether the catalog records it. Otherwise its text was found to name the table.
+    pub recorded: bool,
     /// Statements that lead it over to New, where they can be written.
     pub move_to_new: Vec<String>,
 }
