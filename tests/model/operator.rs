@@ -241,6 +241,7 @@ impl Protocol {
             stage_opened_ms: after(parity.epoch >= operator.epoch),
             stage_for: Duration::ZERO,
             new_has_rows: Some(state.new != [ABSENT; KEYS] && self.has(Rule::NewIsEmptied)),
+            findings: Vec::new(),
             mapping_problems: Vec::new(),
             run,
             parity: verified,

@@ -21,6 +21,7 @@ crossfade.toml. Logs go to stderr; RUST_LOG picks them.
 Examples:
   crossfade init                                 once per database
   crossfade new user_settings                    then fill in migrations/user_settings
+  crossfade check user_settings                  everything that could lose or change rows
   crossfade expand user_settings
   crossfade stage user_settings delete_only
   crossfade stage user_settings dual_write
@@ -66,6 +67,7 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     Init(commands::init::Args),
     New(commands::new::Args),
+    Check(commands::check::Args),
     Expand(commands::expand::Args),
     Contract(commands::contract::Args),
     Stage(commands::stage::Args),

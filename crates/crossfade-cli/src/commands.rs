@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod backfill;
 pub(crate) mod capture;
+pub(crate) mod check;
 pub(crate) mod contract;
 pub(crate) mod expand;
 pub(crate) mod flag;
@@ -51,6 +52,7 @@ async fn run_to_end(app: &App, global: Global, command: Command) -> Result<Exit,
         Command::Init(_) => init::run(app, global.config.as_deref()).await,
         Command::New(args) => new::run(app, &args),
         Command::Expand(args) => expand::run(app, &args).await,
+        Command::Check(args) => check::run(app, &args).await,
         Command::Contract(args) => contract::run(app, &args).await,
         Command::Stage(args) => stage::run(app, &args).await,
         Command::Backfill(args) => backfill::run(app, &args).await,

@@ -18,7 +18,7 @@ pub(crate) fn rest(command: &Command) -> Option<&'static str> {
         // A watch ends without an error.
         Command::Status(args) if args.watch => None,
         Command::Flag(args) if args.ends_anywhere() => None,
-        Command::Status(_) | Command::Audit(_) => Some("nothing was changed"),
+        Command::Status(_) | Command::Check(_) | Command::Audit(_) => Some("nothing was changed"),
         Command::New(_) | Command::Init(_) => Some("what was made stays; run it again"),
         Command::Capture(_) => Some(
             "`crossfade capture status` tells how the capture stands; running it again finishes",

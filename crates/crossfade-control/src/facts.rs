@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crossfade_core::check::findings;
 use crossfade_core::{Approval, Facts, FlagFacts, FlagKey, MigrationState, Stage};
 use crossfade_rules::RuleSet;
-use crossfade_store::{RuleSetStore, StoreError};
+use crossfade_store::{Depth, RuleSetStore, StoreError, SurveyRequest};
 
 use crate::Stores;
 
@@ -28,6 +29,9 @@ pub(crate) async fn gather(
             facts.mapping_problems = problems.iter().map(ToString::to_string).collect();
         }
     }
+    let definition = &state.definition;
+    let request = SurveyRequest { definition, expand: &[], depth: Depth::Catalog };
+    facts.findings = findings(definition, &stores.catalog.survey(request).await?);
     let now_ms = stores.control.now_ms().await?;
     let enough = state.definition.gates.bake_time;
     facts.flag = flag_facts(stores.rules, &state.definition.read_flag, now_ms, enough).await?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::check::Finding;
 use crate::{CaptureFacts, CaptureMode, Definition, Epoch, RunId, RunState, Stage};
 
 /// What is known of the newest backfill run.
@@ -73,6 +74,8 @@ pub struct Facts {
     pub stage_for: Duration,
     /// `None` when New does not exist; else whether it has rows.
     pub new_has_rows: Option<bool>,
+    /// What the checks found.
+    pub findings: Vec<Finding>,
     /// Why the mapping does not fit, one reason each.
     pub mapping_problems: Vec<String>,
     /// The newest run that is not void.
@@ -107,6 +110,14 @@ pub struct Refusal {
     pub passes_with_time: bool,
 }
 
+impl Refusal {
+    /// The reason that a finding is.
+    #[must_use]
+    pub fn of(finding: &Finding) -> Self {
+        Self { reason: finding.to_string(), hint: finding.advice(), passes_with_time: false }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)
@@ -118,6 +129,9 @@ impl fmt::Display for Refusal {
 pub fn refusals(definition: &Definition, to: Stage, facts: &Facts) -> Vec<Refusal> {
     let mut out = Refusals { name: definition.name.as_str(), list: Vec::new() };
     out.epochs_and_fleet(to, facts);
+    for finding in facts.findings.iter().filter(|finding| finding.blocks(to)) {
+        out.list.push(Refusal::of(finding));
+    }
     match to {
         Stage::Off => {}
         Stage::DeleteOnly => out.delete_only(facts),

@@ -1,13 +1,15 @@
 //! Expanding the schema and registering the migration.
 
-use crossfade_core::Stage;
+use crossfade_core::check::Finding as CheckFinding;
+use crossfade_core::{Definition, Stage};
 use crossfade_store::{
-    About, ControlStore, Problem, Registration, SchemaStore, StoreError, StoreErrorKind, Timeouts,
+    About, AuditEntry, CatalogStore, ControlStore, Depth, Problem, Registration, SchemaStore,
+    StoreError, StoreErrorKind, Timeouts,
 };
 
 use crate::{
-    Finding, Manifest, Mode, RunError, Script, Severity, StepOutcome, StepReport, lint,
-    lint::drops_legacy, run_script,
+    Checked, Finding, Manifest, Mode, RunError, Script, Severity, StepOutcome, StepReport, check,
+    check::described, lint, lint::drops_legacy, run_script,
 };
 
 /// What expanding did, or would do.
@@ -17,6 +19,8 @@ pub struct ExpandReport {
     pub steps: Vec<StepReport>,
     /// What stands out in the script without keeping it from running.
     pub warnings: Vec<Finding>,
+    /// What the checks found, nothing of which holds up expanding.
+    pub checked: Checked,
     /// What became of the definition; `None` when nothing was changed.
     pub registration: Option<Registration>,
 }
@@ -43,6 +47,14 @@ pub enum ExpandError {
     /// The script does what expanding must not. Nothing was run.
     #[error(transparent)]
     Unsafe(#[from] UnsafeScript),
+    /// Checks found what holds up expanding. The definition was not registered.
+    #[error("the checks refuse for {} reason(s)", findings.len())]
+    Blocked {
+        /// Every finding that holds it up.
+        findings: Vec<CheckFinding>,
+        /// Whether statements of expand.sql were run before it was found.
+        ran: bool,
+    },
     /// A statement failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -63,6 +75,11 @@ impl ExpandError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unsafe(error) => error.hint(),
+            Self::Blocked { ran: false, .. } => Some("nothing was changed".into()),
+            Self::Blocked { ran: true, .. } => Some(
+                "the migration is not registered; statements that were run are not run twice"
+                    .into(),
+            ),
             Self::Run(error) => error.hint(),
             Self::Misfit { .. } => Some(
                 "mend mapping.sql or migration.toml and expand again; statements that were run \
@@ -116,6 +133,7 @@ pub fn safe_contract(manifest: &Manifest, engine: &str) -> Result<Vec<Finding>, 
 /// As [`run_script`]; the definition is registered whole or not at all.
 pub async fn expand(
     store: &dyn SchemaStore,
+    catalog: &dyn CatalogStore,
     control: &dyn ControlStore,
     manifest: &Manifest,
     bounds: Timeouts,
@@ -139,15 +157,57 @@ pub async fn expand(
         let lasts = |problem: &Problem| all_done || problem.about == About::MissingOnLegacy;
         fits(store, manifest, lasts).await?;
     }
+    let mut checked = unblocked(store, catalog, manifest, maps, false).await?;
     if mode == Mode::Plan {
-        return Ok(ExpandReport { steps: planned, warnings, registration: None });
+        return Ok(ExpandReport { steps: planned, warnings, checked, registration: None });
     }
     let steps = run_script(store, &definition.name, script, bounds, mode).await?;
     if maps {
         fits(store, manifest, |_| true).await?;
     }
+    if steps.iter().any(|step| step.outcome == StepOutcome::Ran) {
+        checked = unblocked(store, catalog, manifest, maps, true).await?;
+    }
     let registration = control.register(definition, actor).await?;
-    Ok(ExpandReport { steps, warnings, registration: Some(registration) })
+    if registration != Registration::Unchanged {
+        record_accepted(control, definition, actor).await?;
+    }
+    Ok(ExpandReport { steps, warnings, checked, registration: Some(registration) })
+}
+
+/// What the checks found, unless something of it holds up expanding while rows are mapped.
+async fn unblocked(
+    store: &dyn SchemaStore,
+    catalog: &dyn CatalogStore,
+    manifest: &Manifest,
+    maps: bool,
+    ran: bool,
+) -> Result<Checked, ExpandError> {
+    let checked = check(store, catalog, manifest, Depth::Rows).await?;
+    let blocks = |finding: &&CheckFinding| maps && finding.blocks(Stage::Off);
+    let findings: Vec<CheckFinding> = checked.findings.iter().filter(blocks).cloned().collect();
+    if findings.is_empty() { Ok(checked) } else { Err(ExpandError::Blocked { findings, ran }) }
+}
+
+/// Leaves what the manifest accepts in the audit trail.
+async fn record_accepted(
+    control: &dyn ControlStore,
+    definition: &Definition,
+    actor: &str,
+) -> Result<(), StoreError> {
+    for accepted in &definition.accepted {
+        let reason = format!("{} {}: {}", accepted.check, accepted.object, accepted.reason);
+        let entry = AuditEntry {
+            action: "finding.accepted",
+            subject: definition.name.as_str(),
+            from: "",
+            to: "",
+            actor,
+            reason: &reason,
+        };
+        control.audit(entry).await?;
+    }
+    Ok(())
 }
 
 /// Whether the definition fits, as far as `counts` goes.
@@ -157,12 +217,7 @@ async fn fits(
     counts: impl Fn(&Problem) -> bool,
 ) -> Result<(), ExpandError> {
     let found = store.definition_problems(&manifest.definition).await?;
-    let told = |problem: &Problem| match problem.about {
-        About::Mapping(place) => {
-            format!("{}: {}", manifest.mapping.place(place), problem.message)
-        }
-        About::MissingOnLegacy | About::Fit => problem.message.clone(),
-    };
-    let problems: Vec<String> = found.iter().filter(|problem| counts(problem)).map(told).collect();
+    let counted = found.iter().filter(|problem| counts(problem));
+    let problems: Vec<String> = counted.map(|problem| described(manifest, problem)).collect();
     if problems.is_empty() { Ok(()) } else { Err(ExpandError::Misfit { problems }) }
 }

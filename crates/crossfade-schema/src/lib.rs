@@ -7,6 +7,7 @@
 mod manifest;
 mod script;
 
+mod check;
 mod expand;
 mod lint;
 mod run;
@@ -15,6 +16,7 @@ mod scaffold;
 mod splitter;
 mod words;
 
+pub use check::{Checked, check};
 pub use expand::{ExpandError, ExpandReport, UnsafeScript, expand, safe, safe_contract};
 pub use lint::{Finding, Severity, lint};
 pub use manifest::{Manifest, ManifestError, MappingFile};

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
-    commands::words::short,
+    commands::{
+        check::{as_json, lines},
+        words::short,
+    },
     failure::{Exit, Failure},
     output::Output,
 };
@@ -39,7 +42,12 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
             app.output.note(format_args!("warning: {finding}; {}", finding.hint));
         }
     }
-    let report = expand(&database, &database, &manifest, app.timeouts(), mode, &app.actor).await?;
+    let report =
+        expand(&database, &database, &database, &manifest, app.timeouts(), mode, &app.actor)
+            .await?;
+    for finding in &report.checked.findings {
+        app.output.note(lines(finding));
+    }
     steps(app.output, &report.steps);
     let flag = &manifest.definition.read_flag;
     if mode == Mode::Run {
@@ -65,6 +73,8 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         "migration": args.name.as_str(),
         "dry_run": args.dry_run,
         "steps": steps_json(&report.steps),
+        "findings": report.checked.findings.iter().map(as_json).collect::<Vec<_>>(),
+        "not_seen": report.checked.unseen,
         "warnings": report.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "registration": registration,
         "read_flag": flag.as_str(),

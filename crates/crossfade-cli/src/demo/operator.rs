@@ -84,7 +84,7 @@ impl Operator {
     /// `crossfade expand user_settings`
     pub(super) async fn expand(&self) -> Result<()> {
         let (store, manifest) = (&self.database, &self.manifest);
-        expand(store, store, manifest, DEFAULT_TIMEOUTS, Mode::Run, ACTOR).await?;
+        expand(store, store, store, manifest, DEFAULT_TIMEOUTS, Mode::Run, ACTOR).await?;
         Ok(())
     }
 

@@ -216,6 +216,10 @@ impl From<ExpandError> for Failure {
     fn from(error: ExpandError) -> Self {
         match error {
             ExpandError::Store(error) => error.into(),
+            ExpandError::Blocked { ref findings, .. } => {
+                let refusals = findings.iter().map(Refusal::of).collect();
+                Self { refusals, ..Self::of(Exit::Refused, &error).or_hint(error.hint()) }
+            }
             ExpandError::Run(error) => error.into(),
             error => Self::of(Exit::Failed, &error).or_hint(error.hint()),
         }

@@ -5,15 +5,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use crossfade_core::check::Survey;
 use crossfade_core::{
     Approval, BackfillOptions, Definition, Epoch, Facts, GateOptions, InstanceFacts, MigrationName,
     MigrationState, Parity, RunFacts, RunId, RunState, SideTable, Stage, stage_effects,
 };
 use crossfade_rules::edit;
 use crossfade_store::{
-    AuditEntry, AuditRecord, Changes, ControlStore, EpochHolder, Heartbeat, InstanceRecord,
-    NewRuleSet, Problem, Registration, RuleSetStore, SchemaStore, ScriptStep, StageChange,
-    Statement, StatementError, StepRun, StoreError, StoreErrorKind, StoredRuleSet, Timeouts,
+    AuditEntry, AuditRecord, CatalogStore, Changes, ControlStore, EpochHolder, Heartbeat,
+    InstanceRecord, NewRuleSet, Problem, Registration, RuleSetStore, SchemaStore, ScriptStep,
+    StageChange, Statement, StatementError, StepRun, StoreError, StoreErrorKind, StoredRuleSet,
+    SurveyRequest, Timeouts,
 };
 
 pub(super) const FLAG: &str = "read_user_settings_v2";
@@ -169,6 +171,7 @@ impl ControlStore for Fake {
             stage_opened_ms: 6,
             stage_for: Duration::from_secs(48 * 60 * 60),
             new_has_rows: None,
+            findings: Vec::new(),
             mapping_problems: Vec::new(),
             run: Some(RunFacts { id: run, state: run_state, finished_ms: Some(5) }),
             parity: Some(Parity { run: Some(run), started_ms: 6, differences: 0, repaired: 0 }),
@@ -267,6 +270,13 @@ impl ControlStore for Fake {
 
     async fn now_ms(&self) -> Result<i64, StoreError> {
         Ok(self.get().now_ms)
+    }
+}
+
+#[async_trait]
+impl CatalogStore for Fake {
+    async fn survey(&self, _: SurveyRequest<'_>) -> Result<Survey, StoreError> {
+        Ok(Survey::default())
     }
 }
 

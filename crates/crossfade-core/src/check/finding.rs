@@ -51,6 +51,23 @@ pub struct Check {
 }
 
 impl Check {
+    /// The check in Markdown: its id as a heading, what it finds, why, and what to do.
+    #[must_use]
+    pub fn explanation(&self) -> String {
+        let gate = match (self.severity, self.gate) {
+            (Severity::Warning, Stage::Off) => "A warning, shown by `expand`".to_owned(),
+            (Severity::Warning, gate) => format!("A warning, shown on the way to `{gate}`"),
+            (Severity::Refused, Stage::Off) => "Refused; holds up `expand`".to_owned(),
+            (Severity::Refused, gate) => format!("Refused; holds up `{gate}`"),
+            (Severity::ToAccept, Stage::Off) => "To accept; holds up `expand`".to_owned(),
+            (Severity::ToAccept, gate) => format!("To accept; holds up `{gate}`"),
+        };
+        format!(
+            "### `{}`\n\nFinds {}. {gate}.\n\n{}\n\nWhat to do: {}.",
+            self.id, self.title, self.why, self.remedy
+        )
+    }
+
     /// A finding of this check about `object`, which `[accept]` names it by.
     #[must_use]
     pub fn finds(&'static self, object: impl Into<String>, message: impl Into<String>) -> Finding {

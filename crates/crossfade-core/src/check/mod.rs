@@ -5,10 +5,12 @@
 //! function from values to findings.
 
 mod around;
+mod definition;
 mod dependents;
 mod finding;
 mod survey;
 
+pub use definition::DEFINITION_MISFIT;
 pub use finding::{Acceptance, Check, Finding, Severity, settle};
 pub use survey::{
     Dependent, DependentKind, Grant, Publication, SequenceUse, SideSurvey, Survey, Trigger,
@@ -18,7 +20,8 @@ use crate::Definition;
 
 /// Every check, in the order of `docs/checks.md`.
 pub fn checks() -> impl Iterator<Item = &'static Check> {
-    dependents::ALL.iter().chain(around::ALL).copied()
+    let topics = [definition::ALL, dependents::ALL, around::ALL];
+    topics.into_iter().flatten().copied()
 }
 
 /// The check with this id.

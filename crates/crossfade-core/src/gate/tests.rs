@@ -31,6 +31,7 @@ fn good(to: Stage) -> Facts {
         stage_opened_ms: 10,
         stage_for: day,
         new_has_rows: Some(to != Stage::DeleteOnly),
+        findings: Vec::new(),
         mapping_problems: Vec::new(),
         run: Some(RunFacts { id: RunId::new(1), state: RunState::Done, finished_ms: Some(10) }),
         parity: Some(Parity {

@@ -34,7 +34,7 @@ fn manifest(script: &str) -> Manifest {
 }
 
 async fn run(fake: &Fake, script: &str, mode: Mode) -> Result<ExpandReport, ExpandError> {
-    expand(fake, fake, &manifest(script), DEFAULT_TIMEOUTS, mode, "tester").await
+    expand(fake, fake, fake, &manifest(script), DEFAULT_TIMEOUTS, mode, "tester").await
 }
 
 fn outcomes(report: &ExpandReport) -> Vec<StepOutcome> {

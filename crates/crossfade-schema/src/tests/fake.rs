@@ -5,11 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use crossfade_core::check::Survey;
 use crossfade_core::{Definition, Epoch, Facts, MigrationName, MigrationState};
 use crossfade_store::{
-    AuditEntry, AuditRecord, Changes, ControlStore, EpochHolder, Heartbeat, InstanceRecord,
-    Problem, Registration, SchemaStore, ScriptStep, StageChange, Statement, StatementError,
-    StepRun, StoreError, StoreErrorKind, Timeouts,
+    AuditEntry, AuditRecord, CatalogStore, Changes, ControlStore, EpochHolder, Heartbeat,
+    InstanceRecord, Problem, Registration, SchemaStore, ScriptStep, StageChange, Statement,
+    StatementError, StepRun, StoreError, StoreErrorKind, SurveyRequest, Timeouts,
 };
 
 #[derive(Debug, Default)]
@@ -43,13 +44,20 @@ fn error(kind: StoreErrorKind) -> StoreError {
 }
 
 #[async_trait]
+impl CatalogStore for Fake {
+    async fn survey(&self, _: SurveyRequest<'_>) -> Result<Survey, StoreError> {
+        Ok(Survey::default())
+    }
+}
+
+#[async_trait]
 impl SchemaStore for Fake {
     fn engine(&self) -> &'static str {
         "postgres"
     }
 
     async fn new_has_rows(&self, _: &Definition) -> Result<Option<bool>, StoreError> {
-        unreachable!()
+        Ok(None)
     }
 
     async fn definition_problems(&self, _: &Definition) -> Result<Vec<Problem>, StoreError> {

@@ -23,7 +23,8 @@ select quote_ident(pg_get_userbyid(c.relowner)), c.relrowsecurity, c.relpersiste
             select 1 from pg_index i where i.indrelid = c.oid and i.indisprimary)
         when 'i' then not exists (
             select 1 from pg_index i where i.indrelid = c.oid and i.indisreplident)
-        else c.relreplident = 'n' end
+        else c.relreplident = 'n' end,
+    quote_ident(n.nspname) || '.' || quote_ident(c.relname)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 left join pg_partitioned_table p on p.partrelid = c.oid
 where c.oid = $1::oid";
@@ -171,6 +172,7 @@ pub(super) async fn side(
     let oid = facts.oid;
     let mut seen = SideSurvey { table: facts.qualified(), ..SideSurvey::default() };
     if let Some(row) = session.fetch_one(TABLE, args![oid]).await? {
+        seen.table = row.text(5);
         seen.owner = row.text(0);
         seen.row_security = row.int(1) != 0;
         seen.unlogged = row.int(2) != 0;

@@ -56,6 +56,7 @@ pub(super) async fn gather(
         stage_opened_ms: row.int(1),
         stage_for: since(now_ms, row.int(1)),
         new_has_rows: None,
+        findings: Vec::new(),
         mapping_problems: Vec::new(),
         run: run(&mut session, name).await?,
         parity: parity(&mut session, name).await?,

@@ -218,7 +218,7 @@ impl<'a> Conformance<'a> {
         let manifest = Manifest::load(&self.folder, engine)?;
         self.database.install().await?;
         let (db, bounds) = (self.database, DEFAULT_TIMEOUTS);
-        expand(db, db, &manifest, bounds, Mode::Run, "conformance").await?;
+        expand(db, db, db, &manifest, bounds, Mode::Run, "conformance").await?;
         Ok(manifest.definition)
     }
 }

@@ -5,6 +5,7 @@ use crossfade_core::{FlagFacts, Stage};
 use crossfade_store::RunProgress;
 use serde_json::{Value, json};
 
+use crate::commands::check::as_json as finding_json;
 use crate::commands::words::{count, date, reasons, share, short};
 
 /// One line for each migration.
@@ -94,6 +95,10 @@ pub(super) fn page(status: &Status) -> String {
             instance.id, instance.version, instance.acknowledged
         ));
     }
+    for finding in &facts.findings {
+        let state = finding.accepted.as_ref().map_or(finding.severity.as_str(), |_| "accepted");
+        lines.push(format!("  finding      {state}: {finding}"));
+    }
     match &status.next {
         None => lines.push("  next         nothing; it is finished".to_owned()),
         Some((next, refusals)) if refusals.is_empty() => {
@@ -150,6 +155,7 @@ pub(super) fn as_json(status: &Status) -> Value {
             "differences": parity.differences,
             "repaired": parity.repaired,
         })),
+        "findings": facts.findings.iter().map(finding_json).collect::<Vec<_>>(),
         "quarantined": facts.quarantined,
         "quarantine": status.quarantine.iter().map(|(key, reason)| {
             json!({ "key": key, "reason": reason })
