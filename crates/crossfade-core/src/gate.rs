@@ -392,4 +392,4 @@ impl Refusals<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

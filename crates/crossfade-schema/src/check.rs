@@ -5,7 +5,7 @@ use crossfade_store::{
     About, CatalogStore, Depth, Problem, SchemaStore, StoreError, SurveyRequest,
 };
 
-use crate::Manifest;
+use crate::{Manifest, mapping::analyse};
 
 /// What was looked at, and what it showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,8 @@ pub async fn check(
         .map(|statement| statement.text.clone())
         .collect();
     let request = SurveyRequest { definition, expand: &expand, depth };
-    let survey = catalog.survey(request).await?;
+    let mut survey = catalog.survey(request).await?;
+    survey.mapping.text = Some(analyse(definition, schema.engine()));
     let mut found = findings(definition, &survey);
     let there = schema.new_has_rows(definition).await?.is_some();
     for problem in schema.definition_problems(definition).await? {

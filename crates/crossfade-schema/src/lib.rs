@@ -5,6 +5,7 @@
 //! recorded when it is done, so that running a script again goes on where it stopped.
 
 mod manifest;
+mod mapping;
 mod script;
 
 mod check;
@@ -20,6 +21,7 @@ pub use check::{Checked, check};
 pub use expand::{ExpandError, ExpandReport, UnsafeScript, expand, safe, safe_contract};
 pub use lint::{Finding, Severity, lint};
 pub use manifest::{Manifest, ManifestError, MappingFile};
+pub use mapping::analyse;
 pub use run::{DEFAULT_TIMEOUTS, Mode, RunError, StepOutcome, StepReport, run_script};
 pub use scaffold::{ScaffoldError, Scaffolded, init, scaffold};
 pub use script::{Purpose, Script, ScriptStatement};

@@ -185,10 +185,10 @@ pub struct Acceptance {
     pub reason: String,
 }
 
-/// Enters the acceptances into the findings that may be accepted, and sorts the findings: the worst
-/// first, then by gate.
+/// Enters the acceptances into the findings that may be accepted, warnings too, and sorts the
+/// findings: the worst first, then by gate.
 pub fn settle(findings: &mut [Finding], accepted: &[Acceptance]) {
-    for finding in findings.iter_mut().filter(|finding| finding.severity == Severity::ToAccept) {
+    for finding in findings.iter_mut().filter(|finding| finding.severity != Severity::Refused) {
         let meant = accepted.iter().find(|acceptance| {
             acceptance.check == finding.check.id && acceptance.object == finding.object
         });

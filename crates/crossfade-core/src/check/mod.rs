@@ -5,13 +5,20 @@
 //! function from values to findings.
 
 mod around;
+mod conversion;
 mod definition;
 mod dependents;
 mod finding;
+mod mapping;
 mod survey;
 
+pub use conversion::{Loss, loss};
 pub use definition::DEFINITION_MISFIT;
 pub use finding::{Acceptance, Check, Finding, Severity, settle};
+pub use mapping::{
+    Call, Construct, ConstructKind, Conversion, FunctionFacts, MappingSurvey, MappingText, OddKeys,
+    OtherTable, Output, ParsedMapping, Place, Sample, Source, Trial, Volatility,
+};
 pub use survey::{
     Dependent, DependentKind, Grant, Publication, SequenceUse, SideSurvey, Survey, Trigger,
 };
@@ -20,7 +27,7 @@ use crate::Definition;
 
 /// Every check, in the order of `docs/checks.md`.
 pub fn checks() -> impl Iterator<Item = &'static Check> {
-    let topics = [definition::ALL, dependents::ALL, around::ALL];
+    let topics = [definition::ALL, mapping::ALL, conversion::ALL, dependents::ALL, around::ALL];
     topics.into_iter().flatten().copied()
 }
 
@@ -34,6 +41,8 @@ pub fn check(id: &str) -> Option<&'static Check> {
 #[must_use]
 pub fn findings(definition: &Definition, survey: &Survey) -> Vec<Finding> {
     let mut found = Vec::new();
+    mapping::find(definition, survey, &mut found);
+    conversion::find(definition, survey, &mut found);
     dependents::find(definition, survey, &mut found);
     around::find(definition, survey, &mut found);
     settle(&mut found, &definition.accepted);

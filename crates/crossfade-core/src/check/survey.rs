@@ -1,5 +1,6 @@
 //! What a database shows of a migration, as plain values.
 
+use super::MappingSurvey;
 use crate::Side;
 
 /// Everything that the checks look at. An adapter fills it; a field that the engine has no notion of
@@ -12,6 +13,8 @@ pub struct Survey {
     pub legacy: Option<SideSurvey>,
     /// New; `None` where the table does not exist, nor could be made for the look.
     pub new: Option<SideSurvey>,
+    /// The mapping, and the values that it converts.
+    pub mapping: MappingSurvey,
     /// What the look could not see, one fragment each.
     pub unseen: Vec<String>,
 }

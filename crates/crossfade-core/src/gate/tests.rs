@@ -3,7 +3,7 @@
 use super::*;
 use crate::{BackfillOptions, GateOptions, SideTable};
 
-fn definition() -> Definition {
+pub(crate) fn definition() -> Definition {
     let side = |table: &str, key: &str| SideTable {
         table: table.parse().unwrap(),
         key: vec![key.parse().unwrap()],

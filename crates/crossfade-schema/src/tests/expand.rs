@@ -2,31 +2,17 @@
 
 use std::time::Duration;
 
-use crossfade_core::{BackfillOptions, Definition, GateOptions, SideTable};
 use crossfade_store::{Problem, Registration};
 
-use super::fake::Fake;
+use super::{definition, fake::Fake};
 use crate::{
     DEFAULT_TIMEOUTS, ExpandError, ExpandReport, Manifest, MappingFile, Mode, Purpose, RunError,
     Script, StepOutcome, expand, script::Position,
 };
 
 fn manifest(script: &str) -> Manifest {
-    let side =
-        |table: &str| SideTable { table: table.parse().unwrap(), key: vec!["id".parse().unwrap()] };
     Manifest {
-        definition: Definition {
-            name: "m".parse().unwrap(),
-            read_flag: "f".parse().unwrap(),
-            legacy: side("users"),
-            legacy_columns: Vec::new(),
-            new: side("user_settings"),
-            mapping: String::new(),
-            backfill: BackfillOptions::default(),
-            gates: GateOptions::default(),
-            accepted: Vec::new(),
-            pinned: crossfade_core::Pinned::default(),
-        },
+        definition: definition(),
         mapping: MappingFile { path: "mapping.sql".into(), start: Position { line: 3, column: 5 } },
         expand: Script::parse(Purpose::Expand, "expand.sql", script).unwrap(),
         contract: Script::parse(Purpose::Contract, "contract.sql", "").unwrap(),
