@@ -226,6 +226,7 @@ async fn several_workers_share_a_run() {
             delay: Some(Duration::ZERO),
             workers: 3,
             lease: Duration::from_secs(5),
+            ..BackfillSettings::default()
         };
         let hooks = BackfillHooks { progress: &|_| {}, cancel: Cancel::never() };
         let (one, two) = tokio::join!(

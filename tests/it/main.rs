@@ -4,6 +4,7 @@
 
 mod backfill_kill;
 mod backfill_race;
+mod backfill_refusals;
 mod bad_input;
 mod breaker;
 mod cancel;

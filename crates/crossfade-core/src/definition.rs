@@ -1,5 +1,6 @@
 //! What a migration moves: tables, keys, mapping and options.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::check::Acceptance;
@@ -32,13 +33,38 @@ pub struct BackfillOptions {
 /// How many rows New may refuse before backfill stops and asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MaxRefusals {
-    /// 1,000 rows, or 1 % of Legacy's rows.
+    /// 1 % of Legacy's rows, at least 50 and at most 1,000.
     #[default]
     Default,
     /// This many rows.
     Rows(u64),
     /// This share of Legacy's rows, in parts of a million.
     PartsPerMillion(u32),
+}
+
+/// A text that is neither a number of rows nor a share of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number of rows, or a share such as `1%`")]
+pub struct InvalidMaxRefusals;
+
+impl FromStr for MaxRefusals {
+    type Err = InvalidMaxRefusals;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some(percent) = text.strip_suffix('%') else {
+            return text.trim().parse().map(Self::Rows).map_err(|_| InvalidMaxRefusals);
+        };
+        let percent: f64 = percent.trim().parse().map_err(|_| InvalidMaxRefusals)?;
+        if !(0.0..=100.0).contains(&percent) {
+            return Err(InvalidMaxRefusals);
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most a million"
+        )]
+        Ok(Self::PartsPerMillion((percent * 10_000.0).round() as u32))
+    }
 }
 
 /// What the gates ask for beyond the facts that Crossfade measures.

@@ -18,6 +18,7 @@ mod name;
 mod plan;
 mod replica;
 mod run;
+mod sieve;
 mod stage;
 mod state;
 mod transition;
@@ -31,7 +32,8 @@ pub use breaker::{
 pub use capture::{CaptureFacts, CaptureMode, UnknownCaptureMode, capture_refusal};
 pub use comparison::{Comparison, FieldDifference, by_equality};
 pub use definition::{
-    BackfillOptions, Definition, GateOptions, MAPPED_ALIAS, MaxRefusals, Pinned, SideTable,
+    BackfillOptions, Definition, GateOptions, InvalidMaxRefusals, MAPPED_ALIAS, MaxRefusals,
+    Pinned, SideTable,
 };
 pub use gate::{Approval, Facts, FlagFacts, InstanceFacts, Parity, Refusal, RunFacts, refusals};
 pub use key::{Key, ToKey};
@@ -48,6 +50,7 @@ pub use replica::{
 pub use run::{
     BatchFacts, BatchPermit, Opening, OpeningFacts, after_segments, batch_permit, opening,
 };
+pub use sieve::{Sieve, refusal_limit};
 pub use stage::{Side, Stage, UnknownStage};
 pub use state::{Epoch, MigrationState, RunId, RunState};
 pub use transition::{

@@ -4,7 +4,7 @@ mod job;
 
 use std::time::Duration;
 
-use crossfade_core::{MigrationName, MigrationState, RunId, RunState, Stage};
+use crossfade_core::{MaxRefusals, MigrationName, MigrationState, RunId, RunState, Stage};
 use crossfade_store::{ControlStore, EnterError, ReconcileStore, Run, StoreError};
 use tokio::time::Instant;
 
@@ -29,11 +29,22 @@ pub struct BackfillSettings {
     pub workers: u32,
     /// How long a worker that died keeps its segment from the others. Default: 15 s.
     pub lease: Duration,
+    /// How many rows New may refuse before the backfill stops; `None` never stops. All workers and
+    /// processes of a run count together, and so do the refused rows of writers since it began. A
+    /// row that was mended no longer counts. Default: 1 % of Legacy's rows, at least 50 and at most
+    /// 1,000.
+    pub max_refusals: Option<MaxRefusals>,
 }
 
 impl Default for BackfillSettings {
     fn default() -> Self {
-        Self { batch_size: None, delay: None, workers: 1, lease: Duration::from_secs(15) }
+        Self {
+            batch_size: None,
+            delay: None,
+            workers: 1,
+            lease: Duration::from_secs(15),
+            max_refusals: Some(MaxRefusals::Default),
+        }
     }
 }
 
@@ -124,6 +135,16 @@ pub enum BackfillError {
         /// The run.
         run: RunId,
     },
+    /// New or the mapping refuses so many rows that something other than the rows may be wrong.
+    #[error("backfill stopped: {refused} keys are in quarantine, and its limit is {limit}")]
+    TooManyRefused {
+        /// The migration.
+        migration: MigrationName,
+        /// Keys in quarantine that were put there since the run began.
+        refused: u64,
+        /// The limit that was reached.
+        limit: u64,
+    },
     /// New refuses a single row, and the row could not be put into quarantine.
     #[error("New refuses a row that could not be put into quarantine: {reason}")]
     Stuck {
@@ -151,6 +172,11 @@ impl BackfillError {
             Self::StageLeft { .. } | Self::RunVoid { .. } => {
                 Some("once the stage is `dual_write` again, backfill begins anew".into())
             }
+            Self::TooManyRefused { migration, .. } => Some(format!(
+                "`crossfade quarantine {migration}` shows why; mend the rows, New or the mapping, \
+                 run `crossfade quarantine {migration} retry`, then backfill again; or go on with \
+                 `--max-refusals N` or `--max-refusals none`"
+            )),
             Self::Stuck { .. } => None,
             Self::Store(error) => error.hint.clone(),
         }
@@ -160,7 +186,8 @@ impl BackfillError {
 /// Moves every existing row: inserts on New what is absent, batch by batch, through the fence.
 ///
 /// Several processes may call it at once; they share the run by leased key ranges. A run that is
-/// done is left alone. Rows that New refuses are put into quarantine and do not stop the run.
+/// done is left alone. Rows that New refuses are put into quarantine; the run stops when they are
+/// too many.
 ///
 /// # Errors
 ///
@@ -184,6 +211,7 @@ pub async fn backfill(
         return Ok(job.report(BackfillOutcome::AlreadyDone, started.elapsed()));
     }
     job.count_earlier(&state).await?;
+    job.refused(&state).await?;
     let ids: Vec<String> = (0..settings.workers.max(1))
         .map(|number| format!("{:016x}-{number}", rand::random::<u64>()))
         .collect();

@@ -1,4 +1,4 @@
-//! The size of a worker's next batch, also while it looks for a row that New refuses.
+//! The size of a worker's next batch, also while it looks for a row for which New refuses the commit.
 
 use std::time::Duration;
 
@@ -34,13 +34,13 @@ impl Pace {
         }
     }
 
-    /// After a batch that holds a row which New refuses.
+    /// After a batch that holds a row which New refuses at the commit.
     pub(crate) fn refused(&mut self) {
         self.suspects = Some(u64::from(self.rows()));
         self.size = self.size.split();
     }
 
-    /// After the refused row was put into quarantine.
+    /// After a row of a batch was put into quarantine.
     pub(crate) fn quarantined(&mut self) {
         self.suspects = None;
     }

@@ -76,25 +76,23 @@ impl<'a> Worker<'a> {
                 segment: &segment,
                 worker: self.id,
                 rows,
+                refusals: self.job.refusals_left(),
                 lease: self.job.settings.lease,
             };
             let started = Instant::now();
             match self.job.store.backfill_batch(request).await {
-                Ok(Batch::Written { read, inserted, cursor, done }) => {
+                Ok(Batch::Written { read, inserted, quarantined, cursor, done }) => {
                     let elapsed = started.elapsed();
                     self.pace.written(read, elapsed);
-                    self.job.count_written(read, inserted);
+                    self.job.count(read, inserted, quarantined);
+                    if quarantined > 0 {
+                        // The reasons may quote rows, so they stay in the quarantine table.
+                        tracing::info!(quarantined, %cursor, "New refuses rows of a batch");
+                        self.pace.quarantined();
+                        self.job.refused(&self.state).await?;
+                    }
                     segment.cursor = Some(cursor);
                     return self.rest(segment, elapsed, done).await;
-                }
-                Ok(Batch::Quarantined { key, done, .. }) => {
-                    // The key tells where to look; the reason may quote the row, so it stays in
-                    // the quarantine table.
-                    tracing::info!(%key, "New refuses a row; its key is in quarantine");
-                    self.pace.quarantined();
-                    self.job.count_quarantined();
-                    segment.cursor = Some(key);
-                    return self.rest(segment, started.elapsed(), done).await;
                 }
                 Ok(Batch::Refused { reason }) if rows == 1 => {
                     return Err(BackfillError::Stuck { reason });

@@ -29,6 +29,7 @@ use crate::error::mysql_number;
 use crate::error::{Doing, failure, failure_in_chain, store_error, words_in_chain};
 use crate::interrupt::Mark;
 use crate::mechanism::Mechanism;
+use crate::quarantine::mark;
 use crate::session::Session;
 use crate::value::{Value, args};
 use crate::{Database, Engine, Tx, joined, operations};
@@ -442,36 +443,6 @@ fn leaves_open(engine: Engine, error: &sqlx::Error) -> bool {
             code.is_some_and(|code| code & 0xff == 10)
         }
     }
-}
-
-/// Marks a key; a later reason replaces an earlier one. Announces it, so that instances read the
-/// key from Legacy.
-pub(crate) async fn mark(
-    database: &Database,
-    session: &mut Session,
-    entry: Entry<'_>,
-    reason: &str,
-) -> Result<(), StoreError> {
-    if !database.keeps(Mechanism::Mark) {
-        return Ok(());
-    }
-    let engine = database.engine();
-    let doing = "failed to put a key into quarantine";
-    let sets = ["reason", "epoch", "marked_ms"]
-        .map(|column| format!("{column} = {}", engine.proposed(column)));
-    // MariaDB has a keyword `key`, which needs no quotes behind a dot.
-    let column = engine.quote("key");
-    let sql = format!(
-        "insert into crossfade_quarantine (migration, {column}, reason, epoch, marked_ms) \
-         values ($1, $2, $3, $4, {}) {} {}",
-        engine.now_ms(),
-        engine.or_update(&format!("migration, {column}")),
-        sets.join(", ")
-    );
-    let key = entry.key.text();
-    let args = args![entry.migration.as_str(), key.as_ref(), reason, entry.epoch.get()];
-    session.execute(&sql, args).await.doing(doing)?;
-    announce(engine, session).await
 }
 
 /// Tells every instance, once the transaction commits, that the control tables changed.

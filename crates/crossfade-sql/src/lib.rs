@@ -25,6 +25,7 @@ mod mechanism;
 mod operations;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod quarantine;
 mod quoted;
 mod reconcile;
 mod replica;

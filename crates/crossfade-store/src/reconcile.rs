@@ -43,6 +43,9 @@ pub struct BatchRequest<'a> {
     pub worker: &'a str,
     /// How many rows at most.
     pub rows: u32,
+    /// How many of them it may put into quarantine; it ends early where more are refused. 0 counts
+    /// as 1.
+    pub refusals: u64,
     /// How long the lease on the segment lasts from this batch on.
     pub lease: Duration,
 }
@@ -50,30 +53,24 @@ pub struct BatchRequest<'a> {
 /// What became of a batch. Rows and cursor were saved together, or neither was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Batch {
-    /// The rows are on New and the cursor has moved.
+    /// The rows are on New, or their keys in quarantine, and the cursor has moved.
     Written {
         /// Legacy rows looked at.
         read: u64,
         /// New rows that were absent before.
         inserted: u64,
+        /// Keys put into quarantine, because New or the mapping refuses their rows.
+        quarantined: u64,
         /// Where the segment stands now.
         cursor: Key,
         /// Whether the segment is finished.
         done: bool,
     },
-    /// New refuses a row of the batch; nothing was saved. Smaller batches find it.
+    /// The commit was refused: by a constraint that is checked there only, so it is unknown for
+    /// which row. Nothing was saved. Smaller batches find the row.
     Refused {
         /// What the database said.
         reason: String,
-    },
-    /// The batch was a single row that New refuses: it is in quarantine and the cursor has moved.
-    Quarantined {
-        /// The key.
-        key: Key,
-        /// What the database said.
-        reason: String,
-        /// Whether the segment is finished.
-        done: bool,
     },
     /// The segment's lease went to another worker.
     LeaseLost,
@@ -164,6 +161,10 @@ pub trait ReconcileStore: Send + Sync + Debug {
     /// Writes one batch: enters the fence, checks the run, locks the source rows in the statement
     /// that maps them, inserts what is absent, saves the cursor, all in one transaction.
     ///
+    /// Where New refuses rows of it, the others are inserted in groups, and the keys of those that
+    /// are refused alone are put into quarantine, in one transaction too. Such a batch ends once it
+    /// has held its locks for 100 ms, with the cursor behind the last row that was tried.
+    ///
     /// # Errors
     ///
     /// [`EnterError::Closed`] when the epoch was closed.
@@ -183,6 +184,13 @@ pub trait ReconcileStore: Send + Sync + Debug {
     /// Whatever the database answers.
     async fn run_progress(&self, state: &MigrationState)
     -> Result<Option<RunProgress>, StoreError>;
+
+    /// Keys in quarantine that were put there since the run began, by it or by writers.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers.
+    async fn refusals(&self, state: &MigrationState, run: RunId) -> Result<u64, StoreError>;
 
     /// Compares mapping and New for the `rows` Legacy keys after `after`, and New's keys between.
     /// Quarantined keys count as compared and are not named.

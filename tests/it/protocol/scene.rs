@@ -137,8 +137,15 @@ impl Scene {
         segment: &Segment,
         rows: u32,
     ) -> Result<Batch, EnterError> {
-        let request =
-            BatchRequest { state, run: run.id, segment, worker: WORKER, rows, lease: LEASE };
+        let request = BatchRequest {
+            state,
+            run: run.id,
+            segment,
+            worker: WORKER,
+            rows,
+            refusals: u64::MAX,
+            lease: LEASE,
+        };
         self.bench.db.backfill_batch(request).await
     }
 

@@ -206,15 +206,12 @@ impl Machine {
             segment,
             worker: WORKER,
             rows: 1,
+            refusals: u64::MAX,
             lease: LEASE,
         };
         let over = match db.backfill_batch(request).await.expect("the epoch is open") {
             Batch::Written { cursor, done, .. } => {
                 segment.cursor = Some(cursor);
-                done
-            }
-            Batch::Quarantined { key, done, .. } => {
-                segment.cursor = Some(key);
                 done
             }
             other => panic!("{other:?}"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crossfade_core::MigrationName;
+use crossfade_core::{MaxRefusals, MigrationName};
 use crossfade_reconcile::{
     BackfillError, BackfillHooks, BackfillOutcome, BackfillProgress, BackfillReport,
     BackfillSettings, backfill,
@@ -21,10 +21,11 @@ use crate::{
 /// Insert on New what Legacy already holds.
 ///
 /// Inserts on New what Legacy already holds, batch by batch, beside readers and writers. Several
-/// processes may run it at once. Ctrl-C finishes the batch; running it again goes on from there.
+/// processes may run it at once. Ctrl-C finishes the batch; running it again goes on from there. Rows
+/// that New refuses go into quarantine; backfill stops, with exit code 1, when they are too many.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  crossfade backfill user_settings\n  crossfade backfill user_settings --batch-size 500 --delay 100ms --workers 4"
+    after_help = "Examples:\n  crossfade backfill user_settings\n  crossfade backfill user_settings --batch-size 500 --delay 100ms --workers 4\n  crossfade backfill user_settings --max-refusals none"
 )]
 pub(crate) struct Args {
     /// Name of the migration.
@@ -38,6 +39,26 @@ pub(crate) struct Args {
     /// Workers of this process.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
+    /// Rows that New may refuse before backfill stops: a number, a share such as 1%, or `none`
+    /// [default: `[backfill] max_refusals` of migration.toml, else 1 % of the rows, at least 50 and at
+    /// most 1,000].
+    #[arg(long, value_name = "N", value_parser = refusals)]
+    max_refusals: Option<Refusals>,
+}
+
+/// How many rows New may refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusals {
+    Unlimited,
+    AtMost(MaxRefusals),
+}
+
+fn refusals(text: &str) -> Result<Refusals, String> {
+    if text == "none" {
+        return Ok(Refusals::Unlimited);
+    }
+    let max = text.parse().map(Refusals::AtMost);
+    max.map_err(|_| "expected a number of rows, a share such as `1%`, or `none`".to_owned())
 }
 
 pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
@@ -47,6 +68,11 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         batch_size: args.batch_size.or(pace.batch_size).or(app.config.batch_size),
         delay: args.delay.or(pace.delay).or(app.config.backfill_delay),
         workers: args.workers,
+        max_refusals: match args.max_refusals {
+            None => Some(pace.max_refusals),
+            Some(Refusals::AtMost(max)) => Some(max),
+            Some(Refusals::Unlimited) => None,
+        },
         ..BackfillSettings::default()
     };
     let interrupt = Interrupt::listen(app.output);

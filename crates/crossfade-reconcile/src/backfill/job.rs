@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crossfade_core::{MigrationName, MigrationState};
+use crossfade_core::{MigrationName, MigrationState, refusal_limit};
 use crossfade_store::{ControlStore, ReconcileStore, Run, StoreError};
 use futures_util::future::try_join_all;
 
@@ -32,6 +32,8 @@ struct Tally {
     read: AtomicU64,
     inserted: AtomicU64,
     quarantined: AtomicU64,
+    /// Keys in quarantine that were put there since the run began, by all its workers.
+    refusals: AtomicU64,
 }
 
 impl<'a> Job<'a> {
@@ -91,16 +93,36 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    pub(crate) fn count_written(&self, read: u64, inserted: u64) {
+    pub(crate) fn count(&self, read: u64, inserted: u64, quarantined: u64) {
         self.tally.read.fetch_add(read, Ordering::Relaxed);
         self.tally.inserted.fetch_add(inserted, Ordering::Relaxed);
+        self.tally.quarantined.fetch_add(quarantined, Ordering::Relaxed);
         self.tell();
     }
 
-    pub(crate) fn count_quarantined(&self) {
-        self.tally.read.fetch_add(1, Ordering::Relaxed);
-        self.tally.quarantined.fetch_add(1, Ordering::Relaxed);
-        self.tell();
+    /// The number of refused rows at which the run stops; `None` where it never does.
+    fn limit(&self) -> Option<u64> {
+        let rows = self.tally.estimated_rows.load(Ordering::Relaxed);
+        let rows = Some(rows).filter(|rows| *rows > 0);
+        self.settings.max_refusals.map(|max| refusal_limit(max, rows))
+    }
+
+    /// How many rows a batch may put into quarantine before the run stops.
+    pub(crate) fn refusals_left(&self) -> u64 {
+        let refused = self.tally.refusals.load(Ordering::Relaxed);
+        self.limit().map_or(u64::MAX, |limit| limit.saturating_sub(refused))
+    }
+
+    /// Looks how many rows were refused in the whole run, and stops it where they are too many.
+    pub(crate) async fn refused(&self, state: &MigrationState) -> Result<(), BackfillError> {
+        let Some(limit) = self.limit() else { return Ok(()) };
+        let refused = retrying(|| self.store.refusals(state, self.run.id)).await?;
+        self.tally.refusals.store(refused, Ordering::Relaxed);
+        if refused < limit {
+            return Ok(());
+        }
+        let migration = state.definition.name.clone();
+        Err(BackfillError::TooManyRefused { migration, refused, limit })
     }
 
     fn tell(&self) {

@@ -150,32 +150,36 @@ impl Inner {
             .filter(|key| (*key > after || held.segment.cursor.is_none()) && *key <= upper)
             .take(request.rows as usize)
             .collect();
-        let cursor = match keys.last() {
+        let mut most = request.refusals.max(1);
+        let mut handled = Vec::new();
+        for key in &keys {
+            if most == 0 {
+                break;
+            }
+            most -= u64::from(refused.contains(key));
+            handled.push(*key);
+        }
+        let cursor = match handled.last() {
+            Some(last) if handled.len() < keys.len() => *last,
             Some(last) if keys.len() == request.rows as usize => *last,
             _ => upper,
         };
-        let (done, read) = (cursor == upper, keys.len() as u64);
+        let (done, read) = (cursor == upper, handled.len() as u64);
         let cursor = cursor.to_key();
-        if keys.iter().any(|key| refused.contains(key)) {
-            let reason = "a constraint".to_owned();
-            if request.rows > 1 {
-                return Ok(Batch::Refused { reason });
+        let (mut count, mut quarantined) = (0, 0);
+        for key in handled {
+            if refused.contains(&key) {
+                quarantined += 1;
+                state.quarantined.insert(key.to_key().text().into_owned());
+                continue;
             }
-            let key = keys[0].to_key();
-            state.quarantined.insert(key.text().into_owned());
-            held.segment.cursor = Some(key.clone());
-            held.done = done;
-            return Ok(Batch::Quarantined { key, reason, done });
-        }
-        let mut count = 0;
-        for key in keys {
             count += u64::from(!new.contains_key(&key));
             new.entry(key).or_insert_with(|| legacy[&key].clone());
         }
         *inserted += count;
         held.segment.cursor = Some(cursor.clone());
         held.done = done;
-        Ok(Batch::Written { read, inserted: count, cursor, done })
+        Ok(Batch::Written { read, inserted: count, quarantined, cursor, done })
     }
 
     fn claim(&mut self, run: &Run, worker: &str, rows: u32, lease: Duration) -> Option<Segment> {
@@ -304,6 +308,10 @@ impl ReconcileStore for Fake {
             Some(RunProgress { run, read: 0, inserted: 0, estimated_rows, elapsed_ms: 0 })
         };
         Ok(self.call(progress).await)
+    }
+
+    async fn refusals(&self, _: &MigrationState, _: RunId) -> Result<u64, StoreError> {
+        Ok(self.call(|inner| inner.state.quarantined.len() as u64).await)
     }
 
     async fn verify_chunk(

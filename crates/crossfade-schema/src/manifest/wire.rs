@@ -182,14 +182,8 @@ impl Source<'_> {
             Refusals::Rows(rows) => return Ok(MaxRefusals::Rows(*rows)),
             Refusals::Share(text) => text,
         };
-        let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-        match percent.filter(|percent| (0.0..=100.0).contains(percent)) {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "at most a million"
-            )]
-            Some(percent) => Ok(MaxRefusals::PartsPerMillion((percent * 10_000.0).round() as u32)),
+        match text.ends_with('%').then(|| text.parse().ok()).flatten() {
+            Some(max) => Ok(max),
             None => {
                 let error = self.error(value.span(), format!("`{text}` is not a share of rows"));
                 Err(error.with_hint("write a number of rows, or a share such as \"1%\""))

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crossfade_core::Key;
-use crossfade_store::{Batch, BatchRequest, EnterError, Entry, StoreError};
+use crossfade_store::{Batch, BatchRequest, EnterError, StoreError};
 
 use super::refusal::refusal;
 use super::segments::{Step, hold, save};
+use super::sift::sift;
 use super::statements::Sql;
-use super::{LOCKS, enter, invalid};
+use super::{LOCKS, enter};
 use crate::Database;
 use crate::error::{Doing, store_error};
-use crate::fence::mark;
 use crate::mechanism::Mechanism;
 use crate::schema::bound;
 use crate::session::Session;
@@ -25,11 +25,7 @@ pub(super) async fn batch(
 ) -> Result<Batch, EnterError> {
     match attempt(database, &request).await? {
         Attempt::Settled(batch) => Ok(batch),
-        Attempt::Refused { reason, found } if found.rows > 1 => {
-            tracing::debug!(rows = found.rows, "New refuses a row of a batch");
-            Ok(Batch::Refused { reason })
-        }
-        Attempt::Refused { reason, found } => single(database, &request, found, reason).await,
+        Attempt::Refused => sift(database, &request).await,
     }
 }
 
@@ -48,11 +44,11 @@ struct Found {
 
 enum Attempt {
     Settled(Batch),
-    Refused { reason: String, found: Found },
+    Refused,
 }
 
 async fn attempt(database: &Database, request: &BatchRequest<'_>) -> Result<Attempt, EnterError> {
-    let (mut session, shape) = match begin(database, request, None).await? {
+    let (mut session, shape) = match begin(database, request).await? {
         Begun::Open(session, shape) => (session, shape),
         Begun::Over(batch) => return Ok(Attempt::Settled(batch)),
     };
@@ -80,8 +76,9 @@ async fn attempt(database: &Database, request: &BatchRequest<'_>) -> Result<Atte
             Ok(count) => inserted = count,
             Err(error) => {
                 let Some(reason) = refusal(&error) else { return Err(failed(error)) };
+                tracing::debug!(rows = found.rows, reason, "New refuses a row of a batch");
                 session.rollback().await;
-                return Ok(Attempt::Refused { reason, found });
+                return Ok(Attempt::Refused);
             }
         }
     }
@@ -89,71 +86,9 @@ async fn attempt(database: &Database, request: &BatchRequest<'_>) -> Result<Atte
     save(&mut session, database.engine(), request, step).await?;
     match session.commit().await {
         Ok(()) => Ok(Attempt::Settled(written(&found, inserted))),
-        Err(error) => match refusal(&error) {
-            Some(reason) if found.rows > 0 => Ok(Attempt::Refused { reason, found }),
-            _ => Err(failed(error)),
-        },
+        Err(error) if found.rows > 0 && refusal(&error).is_some() => Ok(Attempt::Refused),
+        Err(error) => Err(failed(error)),
     }
-}
-
-/// A row that was refused, alone: tried once more under its key's lock, since a writer may have
-/// changed it meanwhile, and put into quarantine when it is refused again.
-///
-/// Some constraints are checked at the commit; a row that fails there is not tried a third time.
-async fn single(
-    database: &Database,
-    request: &BatchRequest<'_>,
-    found: Found,
-    mut reason: String,
-) -> Result<Batch, EnterError> {
-    let definition = &request.state.definition;
-    let entry = Entry { migration: &definition.name, epoch: request.state.epoch, key: &found.last };
-    for again in [true, false] {
-        let (mut session, shape) = match begin(database, request, Some(&found.last)).await? {
-            Begun::Open(session, shape) => (session, shape),
-            Begun::Over(batch) => return Ok(batch),
-        };
-        let mut inserted = None;
-        if again {
-            match insert_or_undo(&mut session, &shape, &found.last).await? {
-                Ok(count) => inserted = Some(count),
-                Err(refused) => reason = refused,
-            }
-        }
-        if inserted.is_none() {
-            mark(database, &mut session, entry, &reason).await?;
-        }
-        let step = Step {
-            cursor: &found.cursor,
-            read: found.rows,
-            inserted: inserted.unwrap_or_default(),
-            done: found.done,
-        };
-        save(&mut session, database.engine(), request, step).await?;
-        match session.commit().await {
-            Ok(()) => {
-                return Ok(match inserted {
-                    Some(inserted) => written(&found, inserted),
-                    None => Batch::Quarantined { key: found.last, reason, done: found.done },
-                });
-            }
-            Err(error) => match refusal(&error) {
-                Some(refused) if again => reason = refused,
-                _ => return Err(failed(error)),
-            },
-        }
-    }
-    Err(invalid("a key could not be put into quarantine".to_owned()).into())
-}
-
-/// Inserts one row, or leaves the transaction as it was and returns why the row was refused.
-async fn insert_or_undo(
-    session: &mut Session,
-    shape: &Shape,
-    key: &Key,
-) -> Result<Result<u64, String>, StoreError> {
-    let insert = shape.insert_absent(Rows::One(key));
-    undoable(session, shape, vec![insert]).await
 }
 
 /// Runs the statements and the checks that wait for the commit, and returns the number of rows of
@@ -185,19 +120,18 @@ pub(super) async fn undoable(
     Ok(rows.map_err(|error| refusal(&error).unwrap_or_default()))
 }
 
-enum Begun {
+pub(super) enum Begun {
     Open(Session, Arc<Shape>),
     Over(Batch),
 }
 
 /// Begins inside the epoch, with the segment held; or says what the batch came to.
-async fn begin(
+pub(super) async fn begin(
     database: &Database,
     request: &BatchRequest<'_>,
-    key: Option<&Key>,
 ) -> Result<Begun, EnterError> {
     let definition = &request.state.definition;
-    let mut session = enter(database, &definition.name, request.state.epoch, key).await?;
+    let mut session = enter(database, &definition.name, request.state.epoch, None).await?;
     bound(&mut session, database.engine(), LOCKS).await.doing(DOING)?;
     let shape = database.shape(&mut session, definition).await?;
     if let Some(batch) = hold(&mut session, database, request).await? {
@@ -231,9 +165,10 @@ async fn find(
 }
 
 fn written(found: &Found, inserted: u64) -> Batch {
-    Batch::Written { read: found.rows, inserted, cursor: found.cursor.clone(), done: found.done }
+    let cursor = found.cursor.clone();
+    Batch::Written { read: found.rows, inserted, quarantined: 0, cursor, done: found.done }
 }
 
-fn failed(error: sqlx::Error) -> EnterError {
+pub(super) fn failed(error: sqlx::Error) -> EnterError {
     store_error(DOING, error).into()
 }

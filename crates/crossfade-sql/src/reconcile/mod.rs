@@ -8,6 +8,7 @@ mod refusal;
 mod repair;
 mod runs;
 mod segments;
+mod sift;
 mod statements;
 mod verify;
 
@@ -80,6 +81,10 @@ impl ReconcileStore for Database {
         state: &MigrationState,
     ) -> Result<Option<RunProgress>, StoreError> {
         runs::progress(self, state).await
+    }
+
+    async fn refusals(&self, state: &MigrationState, run: RunId) -> Result<u64, StoreError> {
+        runs::refusals(self, state, run).await
     }
 
     async fn verify_chunk(

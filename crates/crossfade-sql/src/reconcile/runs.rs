@@ -151,6 +151,21 @@ pub(super) async fn progress(
     }))
 }
 
+/// Keys in quarantine that were put there since the run began.
+pub(super) async fn refusals(
+    database: &Database,
+    state: &MigrationState,
+    run: RunId,
+) -> Result<u64, StoreError> {
+    let doing = "failed to count the rows that New refuses";
+    let mut session = database.session().await.doing(doing)?;
+    let sql = "select count(*) from crossfade_quarantine q where q.migration = $1 and \
+               q.marked_ms >= (select r.started_ms from crossfade_runs r where r.id = $2)";
+    let args = args![state.definition.name.as_str(), run.get()];
+    let row = session.fetch_one(sql, args).await.doing(doing)?;
+    Ok(row.map_or(0, |row| row.int(0).unsigned_abs()))
+}
+
 /// The statistics of PostgreSQL and MariaDB; before there are any, and on MariaDB always, a count
 /// where the table is below 32 MB. SQLite counts.
 async fn estimate(

@@ -39,6 +39,23 @@ impl Shape {
         Sql { text, args: args.0 }
     }
 
+    /// The keys that follow in a range, at most `rows`, in order. Their rows stay locked against
+    /// change until the transaction ends.
+    pub(super) fn batch_keys(&self, range: Rows<'_>, rows: u32) -> Sql {
+        let mut args = Args::default();
+        let within = self.legacy.within(range, &mut args);
+        let limit = args.add(rows);
+        let legacy = &self.legacy;
+        let text = format!(
+            "select {} from {} as t where {within} order by {} limit ${limit}{}",
+            legacy.key_texts("t."),
+            legacy.qualified,
+            legacy.key_list("t."),
+            self.engine.for_share(),
+        );
+        Sql { text, args: args.0 }
+    }
+
     /// The key `rows` rows into a range of Legacy; no row where the range has fewer. An offset
     /// may find a boundary, since no row depends on it.
     pub(super) fn boundary(&self, range: Rows<'_>, rows: u32) -> Sql {
