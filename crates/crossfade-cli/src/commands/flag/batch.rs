@@ -56,6 +56,8 @@ fn next<'l>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use crossfade_rules::RuleSet;
 
     use super::*;
@@ -65,7 +67,12 @@ mod tests {
     fn answered(rules: Option<&str>, input: &[u8]) -> Vec<String> {
         let rules = rules.map(|rules| RuleSet::parse(rules).unwrap());
         let mut out = Vec::new();
-        run(&Answers { rules, at: Some(0) }, BufReader::with_capacity(7, input), &mut out).unwrap();
+        run(
+            &Answers { rules, bad: BTreeMap::new(), at: Some(0) },
+            BufReader::with_capacity(7, input),
+            &mut out,
+        )
+        .unwrap();
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 

@@ -42,6 +42,9 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     let problems =
         document.text().map_or_else(|problem| vec![problem], |text| check_within(text, &limits));
     let (errors, warnings) = tell(app, &document.name, &problems);
+    if let Some(advice) = document.advice().filter(|_| errors > 0) {
+        app.output.line(format_args!("hint: {advice}"));
+    }
     app.output.line(match problems.is_empty() {
         true => format!("{}: no problems", document.name),
         false => {

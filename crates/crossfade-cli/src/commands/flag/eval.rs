@@ -1,5 +1,6 @@
 //! `crossfade flag eval`.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufReader, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -78,15 +79,29 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         }
         None => None,
     };
-    let rules = match &args.rules {
+    let (rules, bad) = match &args.rules {
         Some(place) => {
             let document = Document::read(app, place, MAX_DOCUMENT_BYTES).await?;
             let hint = format!("`crossfade flag check {place}` lists every problem");
-            Some(document.rules().map_err(|failure| failure.with_hint(hint))?)
+            let readable = document.readable().map_err(|failure| match failure.hint {
+                None => failure.with_hint(hint),
+                Some(_) => failure,
+            });
+            let (rules, bad) = readable?;
+            if !bad.is_empty() {
+                app.output.note(format_args!(
+                    "applications refuse {place} as a whole: `crossfade flag check {place}` lists \
+                     every problem"
+                ));
+            }
+            (Some(rules), bad)
         }
-        None => newest(&app.database().await?).await?.map(|(_, rules)| rules),
+        None => {
+            let stored = newest(&app.database().await?).await?;
+            (stored.map(|(_, rules)| rules), BTreeMap::new())
+        }
     };
-    let answers = Answers { rules, at: args.at };
+    let answers = Answers { rules, bad, at: args.at };
     let out = Output::answers();
     let written = match &question {
         Some(question) => write_one(&app.output, &answers, question, out),
@@ -162,6 +177,8 @@ fn context_object(text: &str) -> Result<Map<String, Value>, Failure> {
 #[derive(Debug)]
 pub(super) struct Answers {
     pub(super) rules: Option<RuleSet>,
+    /// Flags of the document that cannot be read, with the reason.
+    pub(super) bad: BTreeMap<String, String>,
     /// The time for every answer; each is given at its own when `None`.
     pub(super) at: Option<u64>,
 }
@@ -169,6 +186,9 @@ pub(super) struct Answers {
 impl Answers {
     pub(super) fn to(&self, request: &Request) -> Value {
         match &self.rules {
+            _ if self.bad.contains_key(&request.flag) => {
+                Evaluation::failed(ErrorCode::ParseError).answer(&request.default)
+            }
             Some(rules) => rules.answer(request, self.now()),
             None => Evaluation::failed(ErrorCode::NotReady).answer(&request.default),
         }
@@ -177,6 +197,9 @@ impl Answers {
     fn of(&self, question: &Question) -> Value {
         let Question { flag, kind, default, context } = question;
         match (kind, &self.rules) {
+            _ if self.bad.contains_key(flag) => {
+                Evaluation::failed(ErrorCode::ParseError).answer(default)
+            }
             (Some(kind), _) => self.to(&Request {
                 flag: flag.clone(),
                 kind: *kind,
@@ -206,6 +229,10 @@ impl Answers {
             ));
         }
         let key = &question.flag;
+        if let Some(reason) = self.bad.get(key) {
+            notes.push(format!("{key} cannot be read: {reason}"));
+            return notes;
+        }
         match self.rules.as_ref().map(|rules| (rules, rules.flag(key))) {
             None => notes.push("there is no rule set yet".to_owned()),
             Some((rules, None)) => {

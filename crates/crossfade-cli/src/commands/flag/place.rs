@@ -1,5 +1,7 @@
 //! Where a rule set is read from: a file, standard input, or the database.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
@@ -8,6 +10,7 @@ use std::path::PathBuf;
 
 use crossfade_rules::{Limits, MAX_DOCUMENT_BYTES, Problem, RuleSet, Severity};
 use crossfade_store::{RuleSetStore, StoredRuleSet};
+use serde_json::Value;
 
 use crate::{
     app::App,
@@ -105,18 +108,60 @@ impl Document {
 
     /// The flags, or why the document is refused as a whole.
     pub(super) fn rules(&self) -> Result<RuleSet, Failure> {
-        let limits = Limits::default().with_document_bytes(self.limit);
-        let rules = self.text().and_then(|text| {
-            RuleSet::parse_within(text, &limits).map_err(|error| Problem::from(&error))
-        });
+        let rules = self.text().and_then(|text| self.parse(text));
         rules.map_err(|problem| self.refused(&problem))
+    }
+
+    /// The flags that can be read, and those that cannot, each with its reason. Applications refuse
+    /// a document as a whole for a single bad flag.
+    pub(super) fn readable(&self) -> Result<(RuleSet, BTreeMap<String, String>), Failure> {
+        let mut bad = BTreeMap::new();
+        let mut text = match self.text() {
+            Ok(text) => Cow::Borrowed(text),
+            Err(problem) => return Err(self.refused(&problem)),
+        };
+        loop {
+            let problem = match self.parse(&text) {
+                Ok(rules) => return Ok((rules, bad)),
+                Err(problem) => problem,
+            };
+            let rest = problem.flag.as_deref().and_then(|flag| without(&text, flag));
+            let (Some(flag), Some(rest)) = (&problem.flag, rest) else {
+                return Err(self.refused(&problem));
+            };
+            bad.insert(flag.clone(), problem.message.clone());
+            text = Cow::Owned(rest);
+        }
+    }
+
+    fn parse(&self, text: &str) -> Result<RuleSet, Problem> {
+        let limits = Limits::default().with_document_bytes(self.limit);
+        RuleSet::parse_within(text, &limits).map_err(|error| Problem::from(&error))
+    }
+
+    /// What to do about a document that is not in the one format that is read.
+    pub(super) fn advice(&self) -> Option<&'static str> {
+        let text = self.text().ok()?.trim_start_matches('\u{feff}').trim_start();
+        let is_json = text.starts_with(['{', '[']);
+        (!is_json).then_some("rule sets are JSON in flagd's format; convert YAML to JSON first")
     }
 
     /// The failure of a command that cannot go on without a readable document.
     pub(super) fn refused(&self, problem: &Problem) -> Failure {
         let message = format!("{}: {}", place(&self.name, problem), words(problem));
-        Failure::new(Exit::Failed, message)
+        let failure = Failure::new(Exit::Failed, message);
+        match self.advice() {
+            Some(advice) => failure.with_hint(advice),
+            None => failure,
+        }
     }
+}
+
+/// The document without one of its flags; `None` where it has none of that key.
+fn without(text: &str, flag: &str) -> Option<String> {
+    let mut document: Value = serde_json::from_str(text).ok()?;
+    document.get_mut("flags")?.as_object_mut()?.remove(flag)?;
+    Some(document.to_string())
 }
 
 /// The flags that a place holds.
@@ -199,5 +244,20 @@ mod tests {
         let failure = document(b"{\"flags\": {}}", 12).rules().unwrap_err();
         assert_eq!(failure.message, "f.json: the document has more than 12 bytes");
         assert!(document(b"{\"flags\": {}}", 13).rules().is_ok());
+    }
+
+    #[test]
+    fn one_bad_flag_leaves_the_others_readable() {
+        let text = r#"{"flags": {
+            "good": {"state": "DISABLED", "variants": {"on": true}, "defaultVariant": "on"},
+            "bad": {"variants": {"a": 1}, "defaultVariant": "zzz"}
+        }}"#;
+        let document = Document { name: "f".to_owned(), bytes: text.into(), limit: 999 };
+        let (rules, bad) = document.readable().unwrap();
+        assert_eq!(rules.keys().collect::<Vec<_>>(), ["good"]);
+        assert_eq!(bad.keys().collect::<Vec<_>>(), ["bad"]);
+        let broken = Document { name: "f".to_owned(), bytes: b"flags: {}".into(), limit: 99 };
+        let failure = broken.readable().unwrap_err();
+        assert!(failure.hint.is_some_and(|hint| hint.contains("JSON")));
     }
 }
