@@ -9,6 +9,8 @@ mod bad_input;
 mod breaker;
 mod cancel;
 mod capture;
+mod checks;
+mod checks_page;
 mod command_line;
 mod commit_unknown;
 mod compared;

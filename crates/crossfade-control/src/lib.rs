@@ -12,6 +12,7 @@ mod check;
 mod flag;
 mod rollback;
 mod rule_sets;
+mod sequences;
 mod status;
 
 mod close;
@@ -31,6 +32,7 @@ pub use rule_sets::{
     Assignment, Replacement, RuleSetChange, RuleSetError, RuleSetPlan, RuleSetReplaced,
     plan_rule_set, replace_rule_set,
 };
+pub use sequences::advance_sequences;
 pub use status::{Status, status};
 pub use stores::Stores;
 

@@ -131,6 +131,14 @@ impl StatementError {
 /// Inspects tables and runs scripts.
 #[async_trait]
 pub trait SchemaStore: Send + Sync + Debug {
+    /// Moves each counter of New that is at or below the greatest value of its column beyond it,
+    /// with room for values that are written meanwhile. Returns the statements that were run.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers. Counters that were moved stay moved.
+    async fn advance_sequences(&self, definition: &Definition) -> Result<Vec<String>, StoreError>;
+
     /// The engine's name, as in `expand.NAME.sql`: `mysql`, `postgres` or `sqlite`.
     fn engine(&self) -> &'static str;
 

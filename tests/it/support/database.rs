@@ -61,6 +61,11 @@ impl TestDatabase {
         }
     }
 
+    /// Its name on the server.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Opens it with a pool of Crossfade's own making.
     pub(crate) async fn open(&self) -> Database {
         Database::connect(&self.url).await.expect("the test database opens")

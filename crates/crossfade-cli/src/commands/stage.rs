@@ -1,6 +1,8 @@
 //! `crossfade stage`: shows the stage, or changes it.
 
-use crossfade_control::{Advance, AdvanceError, Advanced, NewRows, Stores, advance, check};
+use crossfade_control::{
+    Advance, AdvanceError, Advanced, NewRows, Stores, advance, advance_sequences, check,
+};
 use crossfade_core::{Approval, Direction, MigrationName, Stage};
 use crossfade_sql::Database;
 use crossfade_store::ControlStore;
@@ -43,6 +45,9 @@ pub(crate) struct Args {
     /// On the way to `complete`: the migration's name, to accept that no flip brings Legacy back.
     #[arg(long, value_name = "MIGRATION")]
     accept_loss: Option<String>,
+    /// On the way to `complete`: move sequences of New that are at or below the greatest key.
+    #[arg(long)]
+    advance_sequences: bool,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -125,7 +130,18 @@ async fn change(app: &App, args: &Args, database: &Database, to: Stage) -> Resul
         new_rows: if args.truncate_new { NewRows::Truncate } else { NewRows::Keep },
         patience: args.waiting.patience(),
     };
+    let mut moved = Vec::new();
+    if args.advance_sequences {
+        moved.extend(advance_sequences(stores, &args.name, &app.actor).await?);
+    }
     let advanced = advance(stores, &request).await?;
+    if args.advance_sequences {
+        // Keys that were written until the epoch before was closed.
+        moved.extend(advance_sequences(stores, &args.name, &app.actor).await?);
+    }
+    for statement in &moved {
+        app.output.line(format_args!("ran: {statement}"));
+    }
     let (changed, epoch) = match advanced {
         Advanced::Changed { from, to, epoch } => {
             app.output.line(format_args!("{}: `{from}` → `{to}`, epoch {epoch}", args.name));
@@ -149,6 +165,7 @@ async fn change(app: &App, args: &Args, database: &Database, to: Stage) -> Resul
         "from": changed.unwrap_or(to).as_str(),
         "to": to.as_str(),
         "changed": changed.is_some(),
+        "sequences_advanced": moved,
         "epoch": epoch.get(),
     }));
     Ok(Exit::Done)

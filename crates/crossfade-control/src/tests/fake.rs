@@ -282,6 +282,10 @@ impl CatalogStore for Fake {
 
 #[async_trait]
 impl SchemaStore for Fake {
+    async fn advance_sequences(&self, _: &Definition) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn engine(&self) -> &'static str {
         "fake"
     }

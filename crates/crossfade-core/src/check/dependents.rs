@@ -95,7 +95,7 @@ static NEW_TRIGGER: Check = Check {
 };
 
 /// A counter of New at or below the greatest key.
-static SEQUENCE_BEHIND: Check = Check {
+pub static SEQUENCE_BEHIND: Check = Check {
     id: "sequence-behind",
     title: "sequences, identities and counters of New at or below the greatest value",
     severity: Severity::Refused,

@@ -14,6 +14,7 @@ mod survey;
 
 pub use conversion::{Loss, loss};
 pub use definition::DEFINITION_MISFIT;
+pub use dependents::SEQUENCE_BEHIND;
 pub use finding::{Acceptance, Check, Finding, Severity, settle};
 pub use mapping::{
     Call, Construct, ConstructKind, Conversion, FunctionFacts, MappingSurvey, MappingText, OddKeys,

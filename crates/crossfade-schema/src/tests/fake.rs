@@ -52,6 +52,10 @@ impl CatalogStore for Fake {
 
 #[async_trait]
 impl SchemaStore for Fake {
+    async fn advance_sequences(&self, _: &Definition) -> Result<Vec<String>, StoreError> {
+        unreachable!()
+    }
+
     fn engine(&self) -> &'static str {
         "postgres"
     }

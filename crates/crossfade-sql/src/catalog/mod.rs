@@ -10,9 +10,9 @@ mod postgres;
 mod sqlite;
 
 use async_trait::async_trait;
-use crossfade_core::check::{SideSurvey, Survey};
+use crossfade_core::check::{SEQUENCE_BEHIND, SideSurvey, Survey, findings};
 use crossfade_core::{Definition, Side};
-use crossfade_store::{CatalogStore, StoreError, SurveyRequest, Timeouts};
+use crossfade_store::{CatalogStore, Depth, StoreError, SurveyRequest, Timeouts};
 
 use crate::error::Doing;
 use crate::schema::{TableFacts, bound};
@@ -57,6 +57,27 @@ impl CatalogStore for Database {
         session.rollback().await;
         Ok(survey)
     }
+}
+
+/// See the port's `advance_sequences`.
+pub(crate) async fn advance_sequences(
+    database: &Database,
+    definition: &Definition,
+) -> Result<Vec<String>, StoreError> {
+    let doing = "failed to advance a sequence";
+    let request = SurveyRequest { definition, expand: &[], depth: Depth::Catalog };
+    let survey = database.survey(request).await?;
+    let behind = findings(definition, &survey);
+    let behind = behind.into_iter().filter(|finding| finding.check.id == SEQUENCE_BEHIND.id);
+    let mut ran = Vec::new();
+    for statement in behind.flat_map(|finding| finding.statements) {
+        let mut session = database.begin().await.doing(doing)?;
+        bound(&mut session, database.engine(), TRIAL).await.doing(doing)?;
+        session.run_script(&statement).await.doing(doing)?;
+        session.commit_or(doing).await?;
+        ran.push(statement);
+    }
+    Ok(ran)
 }
 
 /// Whether a transaction that is rolled back undoes `create table`.

@@ -127,7 +127,7 @@ select s.oid::regclass::text, a.attname::text, q.seqincrement,
         from pg_depend d join pg_attrdef e on e.oid = d.objid
         join pg_attribute b on b.attrelid = e.adrelid and b.attnum = e.adnum
         where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass
-            and d.refobjid = s.oid and e.adrelid = $2::oid limit 1), '')
+            and d.refobjid = s.oid and e.adrelid = $2::oid limit 1), ''), q.seqmax, q.seqmin
 from used u
 join pg_class s on s.oid = u.seq and s.relkind = 'S'
 join pg_sequence q on q.seqrelid = s.oid
@@ -161,6 +161,9 @@ where $1::oid in (i.inhparent, i.inhrelid) and not c.relispartition order by 2";
 
 const RULES: &str = "\
 select rulename::text from pg_rewrite where ev_class = $1::oid and rulename <> '_RETURN' order by 1";
+
+/// Values that are left free between the greatest key and what a sequence gives next.
+const ROOM: u32 = 1000;
 
 pub(super) async fn side(
     look: &Look<'_>,
@@ -338,12 +341,7 @@ async fn sequences(
             |table: Option<&TableFacts>| owner.is_some() && table.map(|table| table.oid) == owner;
         let taker = row.text(8);
         found.push(SequenceUse {
-            advance: format!(
-                "select setval('{}', (select {}({of}) from {}))",
-                sequence.replace('\'', "''"),
-                if increment < 0 { "min" } else { "max" },
-                facts.qualified()
-            ),
+            advance: advance(&sequence, &of, facts, (increment, row.int(9), row.int(10))),
             column,
             next: i128::from(value.int(0)) + i128::from(step),
             greatest: greatest.map(i128::from),
@@ -362,4 +360,18 @@ async fn sequences(
         });
     }
     Ok(found)
+}
+
+/// The statement that moves a sequence beyond the column's values, with room for those that are
+/// written until it counts. `step` is the increment, the greatest and the least value of the
+/// sequence.
+fn advance(sequence: &str, column: &str, facts: &TableFacts, step: (i64, i64, i64)) -> String {
+    let (increment, most, least) = step;
+    let to = if increment < 0 {
+        format!("greatest(min({column}) - {ROOM}, {least})")
+    } else {
+        format!("least(max({column}) + {ROOM}, {most})")
+    };
+    let sequence = sequence.replace('\'', "''");
+    format!("select setval('{sequence}', (select {to} from {}))", facts.qualified())
 }

@@ -26,6 +26,7 @@ use crossfade_store::{
 };
 
 use crate::Database;
+use crate::catalog;
 use crate::error::Doing;
 use crate::session::Session;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -38,6 +39,10 @@ pub(crate) use table::{KeyKind, TableFacts};
 impl SchemaStore for Database {
     fn engine(&self) -> &'static str {
         Self::engine(self).as_str()
+    }
+
+    async fn advance_sequences(&self, definition: &Definition) -> Result<Vec<String>, StoreError> {
+        catalog::advance_sequences(self, definition).await
     }
 
     async fn new_has_rows(&self, definition: &Definition) -> Result<Option<bool>, StoreError> {
