@@ -4,17 +4,21 @@ use crossfade_control::{Advance, AdvanceError, NewRows, Stores, advance, check, 
 use crossfade_core::{Approval, MigrationName, Stage};
 use crossfade_schema::{Manifest, Mode, run_script, safe_contract};
 use crossfade_sql::{Database, Engine};
-use crossfade_store::{AuditEntry, ControlStore, SchemaStore};
+use crossfade_store::{AuditEntry, ControlStore, Depth, SchemaStore};
 use serde_json::json;
 
 use crate::{
     app::App,
     commands::{
+        check::lines,
         expand::{steps, steps_json},
         options::{Reason, Waiting},
     },
     failure::{Exit, Failure},
 };
+
+/// The check of columns that the mapping never reads.
+const UNREAD_COLUMN: &str = "unread-column";
 
 /// Take rights on Legacy away and run contract.sql, through its gate.
 ///
@@ -40,6 +44,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     let database = app.database().await?;
     let manifest = app.manifest(&args.name, &database)?;
     safe_contract(&manifest, database.engine().as_str())?;
+    lost_columns(app, &database, &manifest).await?;
     if args.dry_run {
         return plan(app, args, &database, &manifest).await;
     }
@@ -88,6 +93,15 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         "steps": steps_json(&report),
     }));
     Ok(Exit::Done)
+}
+
+/// Names the columns of Legacy that the mapping never read, which are gone afterwards.
+async fn lost_columns(app: &App, database: &Database, manifest: &Manifest) -> Result<(), Failure> {
+    let looked = crossfade_schema::check(database, database, manifest, Depth::Catalog).await?;
+    for finding in looked.findings.iter().filter(|finding| finding.check.id == UNREAD_COLUMN) {
+        app.output.note(lines(finding));
+    }
+    Ok(())
 }
 
 /// Leaves the rights that were taken away in the audit trail.
