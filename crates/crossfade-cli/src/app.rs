@@ -34,15 +34,19 @@ impl App {
         Self { output, config, url, actor: actor.unwrap_or_else(|| "unknown".to_owned()) }
     }
 
-    /// Connects to the database that was named; an SQLite file is made where there is none.
+    /// Connects to the database that was named, to make control tables on its search path; an
+    /// SQLite file is made where there is none.
     pub(crate) async fn new_database(&self) -> Result<Database, Failure> {
-        let Some(url) = &self.url else {
-            return Err(Failure::usage("no database was named").with_hint(
+        Ok(Database::connect_to_install(self.named()?).await?)
+    }
+
+    fn named(&self) -> Result<&str, Failure> {
+        self.url.as_deref().ok_or_else(|| {
+            Failure::usage("no database was named").with_hint(
                 "give --database-url, set CROSSFADE_DATABASE_URL, or write `database_url` into \
                  crossfade.toml",
-            ));
-        };
-        Ok(Database::connect(url).await?)
+            )
+        })
     }
 
     /// Connects to a database that exists. Opening an SQLite file makes it, which only `init` is
@@ -55,7 +59,7 @@ impl App {
             let hint = "is the path right, seen from this folder? `crossfade init` makes it";
             return Err(Failure::new(Exit::Failed, message).with_hint(hint));
         }
-        self.new_database().await
+        Ok(Database::connect_to_operate(self.named()?).await?)
     }
 
     /// The folder of a migration.

@@ -1,5 +1,6 @@
 //! What a migration moves: tables, keys, mapping and options.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -133,6 +134,55 @@ pub struct Pinned {
     pub search_path: Option<String>,
     /// The time zone in which the mapping converts between values with and without one.
     pub time_zone: Option<String>,
+    /// Hash of the statements of `contract.sql`.
+    pub contract: Option<String>,
+}
+
+/// A part of a definition that decides which rows move where, as the manifest calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The read flag.
+    ReadFlag,
+    /// Legacy's table.
+    LegacyTable,
+    /// Legacy's key.
+    LegacyKey,
+    /// The columns of Legacy that `contract` drops.
+    LegacyColumns,
+    /// New's table.
+    NewTable,
+    /// New's key.
+    NewKey,
+    /// The mapping.
+    Mapping,
+    /// The search path that `expand` resolved.
+    SearchPath,
+    /// The time zone that `expand` resolved.
+    TimeZone,
+}
+
+impl Part {
+    /// The field of `migration.toml`, the file, or the words for what `expand` resolved.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadFlag => "read_flag",
+            Self::LegacyTable => "legacy.table",
+            Self::LegacyKey => "legacy.key",
+            Self::LegacyColumns => "legacy.columns",
+            Self::NewTable => "new.table",
+            Self::NewKey => "new.key",
+            Self::Mapping => "mapping.sql",
+            Self::SearchPath => "search path",
+            Self::TimeZone => "time zone",
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 impl Definition {
@@ -140,11 +190,40 @@ impl Definition {
     /// counts for the other. Pace and gate options may differ.
     #[must_use]
     pub fn moves_like(&self, other: &Self) -> bool {
-        self.name == other.name
-            && self.read_flag == other.read_flag
-            && self.legacy == other.legacy
-            && self.legacy_columns == other.legacy_columns
-            && self.new == other.new
-            && self.mapping == other.mapping
+        self.name == other.name && self.differences(other).is_empty()
+    }
+
+    /// Every part in which `other` moves other rows, or moves them otherwise.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<Part> {
+        [
+            (Part::ReadFlag, self.read_flag == other.read_flag),
+            (Part::LegacyTable, self.legacy.table == other.legacy.table),
+            (Part::LegacyKey, self.legacy.key == other.legacy.key),
+            (Part::LegacyColumns, self.legacy_columns == other.legacy_columns),
+            (Part::NewTable, self.new.table == other.new.table),
+            (Part::NewKey, self.new.key == other.new.key),
+            (Part::Mapping, self.mapping == other.mapping),
+            (Part::SearchPath, self.pinned.search_path == other.pinned.search_path),
+            (Part::TimeZone, self.pinned.time_zone == other.pinned.time_zone),
+        ]
+        .into_iter()
+        .filter_map(|(part, equal)| (!equal).then_some(part))
+        .collect()
+    }
+
+    /// Takes what was resolved for `registered`: the schema of each table that this definition
+    /// calls by the same name without one, the search path and the time zone.
+    pub fn keep_resolved(&mut self, registered: &Self) {
+        for (side, kept) in [
+            (&mut self.legacy.table, &registered.legacy.table),
+            (&mut self.new.table, &registered.new.table),
+        ] {
+            if side.schema.is_none() && side.name == kept.name {
+                side.schema.clone_from(&kept.schema);
+            }
+        }
+        self.pinned.search_path.clone_from(&registered.pinned.search_path);
+        self.pinned.time_zone.clone_from(&registered.pinned.time_zone);
     }
 }

@@ -18,6 +18,7 @@ mod name;
 mod plan;
 mod replica;
 mod run;
+mod server;
 mod sieve;
 mod stage;
 mod state;
@@ -32,7 +33,7 @@ pub use breaker::{
 pub use capture::{CaptureFacts, CaptureMode, UnknownCaptureMode, capture_refusal};
 pub use comparison::{Comparison, FieldDifference, by_equality};
 pub use definition::{
-    BackfillOptions, Definition, GateOptions, InvalidMaxRefusals, MAPPED_ALIAS, MaxRefusals,
+    BackfillOptions, Definition, GateOptions, InvalidMaxRefusals, MAPPED_ALIAS, MaxRefusals, Part,
     Pinned, SideTable,
 };
 pub use gate::{Approval, Facts, FlagFacts, InstanceFacts, Parity, Refusal, RunFacts, refusals};
@@ -50,6 +51,7 @@ pub use replica::{
 pub use run::{
     BatchFacts, BatchPermit, Opening, OpeningFacts, after_segments, batch_permit, opening,
 };
+pub use server::{ServerSettings, UnfitSetting, unfit_settings};
 pub use sieve::{Sieve, refusal_limit};
 pub use stage::{Side, Stage, UnknownStage};
 pub use state::{Epoch, MigrationState, RunId, RunState};

@@ -4,12 +4,17 @@ use crossfade_core::check::Finding as CheckFinding;
 use crossfade_core::{Definition, Stage};
 use crossfade_store::{
     About, AuditEntry, CatalogStore, ControlStore, Depth, Problem, Registration, SchemaStore,
-    StoreError, StoreErrorKind, Timeouts,
+    StoreError, StoreErrorKind, Surroundings, Timeouts,
 };
 
 use crate::{
-    Checked, Finding, Manifest, Mode, RunError, Script, Severity, StepOutcome, StepReport, check,
-    check::described, lint, lint::drops_legacy, run_script,
+    Checked, Finding, Manifest, Mode, RunError, Script, Severity, StepOutcome, StepReport,
+    Unregistered, check,
+    check::described,
+    lint,
+    lint::drops_legacy,
+    resolve::{resolve, resolved},
+    run_script,
 };
 
 /// What expanding did, or would do.
@@ -23,6 +28,10 @@ pub struct ExpandReport {
     pub checked: Checked,
     /// What became of the definition; `None` when nothing was changed.
     pub registration: Option<Registration>,
+    /// The definition with what was resolved for it.
+    pub definition: Definition,
+    /// Where the time zone comes from; `None` where it was resolved before.
+    pub surroundings: Option<Surroundings>,
 }
 
 /// A script that does what it must not. Nothing was run.
@@ -55,6 +64,9 @@ pub enum ExpandError {
         /// Whether statements of expand.sql were run before it was found.
         ran: bool,
     },
+    /// The migration has left `off` and the manifest moves rows otherwise. Nothing was run.
+    #[error(transparent)]
+    Unregistered(#[from] Unregistered),
     /// A statement failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -80,6 +92,7 @@ impl ExpandError {
                 "the migration is not registered; statements that were run are not run twice"
                     .into(),
             ),
+            Self::Unregistered(error) => Some(error.hint()),
             Self::Run(error) => error.hint(),
             Self::Misfit { .. } => Some(
                 "mend mapping.sql or migration.toml and expand again; statements that were run \
@@ -121,6 +134,9 @@ pub fn safe_contract(manifest: &Manifest, engine: &str) -> Result<Vec<Finding>, 
 
 /// Runs the manifest's `expand.sql`, checks that the definition fits, and registers it.
 ///
+/// In stage `off` it resolves what later sessions run with: each table's schema, the search path and
+/// the time zone. Later those stay as they are, and so do tables, keys, mapping and read flag.
+///
 /// What the script cannot mend, such as a Legacy table that is not there, is told before it runs;
 /// where nothing is left to run, everything is.
 ///
@@ -140,39 +156,64 @@ pub async fn expand(
     mode: Mode,
     actor: &str,
 ) -> Result<ExpandReport, ExpandError> {
-    let definition = &manifest.definition;
     let warnings = safe(&manifest.expand, store.engine())?;
     safe_contract(manifest, store.engine())?;
-    let script = &manifest.expand;
-    let planned = run_script(store, &definition.name, script, bounds, Mode::Plan).await?;
-    let stage = match control.migration(&definition.name).await {
-        Ok(state) => Some(state.stage),
+    let registered = match control.migration(&manifest.definition.name).await {
+        Ok(state) => Some(state),
         Err(error) if error.kind == StoreErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
+    let stage = registered.as_ref().map(|state| state.stage);
+    let (mut manifest, surroundings) = match registered {
+        Some(state) if state.stage != Stage::Off => {
+            (manifest.resolved_as(&state.definition)?, None)
+        }
+        _ => {
+            let (manifest, surroundings) = resolved(store, manifest).await?;
+            (manifest, Some(surroundings))
+        }
+    };
+    manifest.definition.pinned.contract = Some(manifest.contract.digest());
+    let script = manifest.expand.clone();
+    let planned = run_script(store, &manifest.definition, &script, bounds, Mode::Plan).await?;
     // Later, Legacy may be gone, and nothing is mapped any more.
     let maps = stage.is_none_or(|stage| stage <= Stage::Live);
     if maps {
         let all_done = planned.iter().all(|step| step.outcome == StepOutcome::AlreadyDone);
         let lasts = |problem: &Problem| all_done || problem.about == About::MissingOnLegacy;
-        fits(store, manifest, lasts).await?;
+        fits(store, &manifest, lasts).await?;
     }
-    let mut checked = unblocked(store, catalog, manifest, maps, false).await?;
+    let mut checked = unblocked(store, catalog, &manifest, maps, false).await?;
     if mode == Mode::Plan {
-        return Ok(ExpandReport { steps: planned, warnings, checked, registration: None });
+        let definition = manifest.definition;
+        return Ok(ExpandReport {
+            steps: planned,
+            warnings,
+            checked,
+            registration: None,
+            definition,
+            surroundings,
+        });
     }
-    let steps = run_script(store, &definition.name, script, bounds, mode).await?;
+    let steps = run_script(store, &manifest.definition, &script, bounds, mode).await?;
+    if surroundings.is_some() {
+        // The script may have made New.
+        let Definition { new, pinned, .. } = &mut manifest.definition;
+        resolve(store, &mut new.table, pinned).await?;
+    }
     if maps {
-        fits(store, manifest, |_| true).await?;
+        fits(store, &manifest, |_| true).await?;
     }
     if steps.iter().any(|step| step.outcome == StepOutcome::Ran) {
-        checked = unblocked(store, catalog, manifest, maps, true).await?;
+        checked = unblocked(store, catalog, &manifest, maps, true).await?;
     }
-    let registration = control.register(definition, actor).await?;
+    let definition = manifest.definition;
+    let registration = control.register(&definition, actor).await?;
     if registration != Registration::Unchanged {
-        record_accepted(control, definition, actor).await?;
+        record_accepted(control, &definition, actor).await?;
     }
-    Ok(ExpandReport { steps, warnings, checked, registration: Some(registration) })
+    let registration = Some(registration);
+    Ok(ExpandReport { steps, warnings, checked, registration, definition, surroundings })
 }
 
 /// What the checks found, unless something of it holds up expanding while rows are mapped.

@@ -11,6 +11,8 @@ mod script;
 mod check;
 mod expand;
 mod lint;
+mod registered;
+mod resolve;
 mod run;
 mod scaffold;
 
@@ -22,6 +24,8 @@ pub use expand::{ExpandError, ExpandReport, UnsafeScript, expand, safe, safe_con
 pub use lint::{Finding, Severity, lint};
 pub use manifest::{Manifest, ManifestError, MappingFile};
 pub use mapping::analyse;
+pub use registered::Unregistered;
+pub use resolve::{Shadowed, as_registered, shadowed};
 pub use run::{DEFAULT_TIMEOUTS, Mode, RunError, StepOutcome, StepReport, run_script};
 pub use scaffold::{ScaffoldError, Scaffolded, init, scaffold};
 pub use script::{Purpose, Script, ScriptStatement};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crossfade_core::{Backoff, MigrationName};
+use crossfade_core::{Backoff, Definition};
 use crossfade_store::{
     SchemaStore, ScriptStep, StatementError, StepRun, StoreError, StoreErrorKind, Timeouts,
 };
@@ -140,6 +140,7 @@ impl RunError {
             Self::Statement { error, .. } => error.error.hint.clone().or_else(|| {
                 Some("nothing of this statement remains; mend it and run the command again".into())
             }),
+            Self::TooSlow { error, .. } if error.error.hint.is_some() => error.error.hint.clone(),
             Self::TooSlow { .. } => Some(
                 "nothing of this statement remains; let it work in smaller steps (`concurrently`, \
                  `not valid` and then `validate constraint`) or set a longer `max_execution_time`"
@@ -159,7 +160,8 @@ impl RunError {
     }
 }
 
-/// Runs the statements of a script that were not run before, in order, and records each.
+/// Runs the statements of a script that were not run before, in order, and records each. They run
+/// with what was pinned for `definition`.
 ///
 /// `bounds` hold for each statement, but one that works beside readers and writers
 /// (`concurrently`, `validate constraint`) may take an hour.
@@ -174,16 +176,17 @@ impl RunError {
 /// the next call goes on with the first statement that is not recorded.
 pub async fn run_script(
     store: &dyn SchemaStore,
-    migration: &MigrationName,
+    definition: &Definition,
     script: &Script,
     bounds: Timeouts,
     mode: Mode,
 ) -> Result<Vec<StepReport>, RunError> {
+    let Definition { name: migration, pinned, .. } = definition;
     let mut reports = Vec::with_capacity(script.statements.len());
     for (position, statement) in (0..).zip(&script.statements) {
         let digest = statement.digest();
         let name = script.purpose.as_str();
-        let step = ScriptStep { migration, script: name, position, digest: &digest };
+        let step = ScriptStep { migration, script: name, position, digest: &digest, pinned };
         let timeouts = timeouts_of(statement, bounds);
         let outcome = match (store.step_done(step).await?, mode) {
             (Some(done), _) if done == digest => StepOutcome::AlreadyDone,

@@ -54,6 +54,10 @@ impl Position {
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A statement of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptStatement {
@@ -75,7 +79,7 @@ impl ScriptStatement {
     /// Hash of the text, by which a step is known again.
     #[must_use]
     pub fn digest(&self) -> String {
-        Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(self.text.as_bytes())
     }
 
     /// The statement as an adapter runs it.
@@ -126,6 +130,13 @@ impl Script {
         };
         let statements = split(&text)?.into_iter().map(at).collect();
         Ok(Self { purpose, path: path.into(), statements, text })
+    }
+
+    /// Hash of its statements, by which it is known again.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let digests: Vec<String> = self.statements.iter().map(ScriptStatement::digest).collect();
+        hex(digests.join("\n").as_bytes())
     }
 
     /// The place in the file of a character of a statement, counted from 0 in characters.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::str::FromStr;
 #[cfg(feature = "postgres")]
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -10,20 +9,17 @@ use std::time::Duration;
 
 use crossfade_core::{Definition, KeyText, MigrationName};
 use crossfade_store::StoreError;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-use sqlx::ConnectOptions;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-use sqlx::Connection;
 #[cfg(feature = "mysql")]
-use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
+use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 #[cfg(feature = "postgres")]
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgPool, PgPoolOptions};
 #[cfg(feature = "sqlite")]
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
+use sqlx::sqlite::SqlitePool;
 use tokio::sync::Semaphore;
 
 use crate::changes::Watcher;
-use crate::error::{Doing, unknown_engine};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use crate::error::Doing;
 #[cfg(feature = "postgres")]
 use crate::fence::schema_in_literals;
 use crate::replica::ReplicaPool;
@@ -222,69 +218,6 @@ impl From<SqlitePool> for AnyPool {
 }
 
 impl Database {
-    /// Connects to `postgres://…`, `mysql://…`, `mariadb://…` or `sqlite://…`. A missing SQLite file
-    /// is created.
-    ///
-    /// # Errors
-    ///
-    /// Kind `Invalid` for a URL of another engine or form, `Unavailable` when nothing answers.
-    pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let scheme = url.split(':').next().unwrap_or_default();
-        let pool = match scheme {
-            #[cfg(feature = "mysql")]
-            "mysql" | "mariadb" => {
-                let options =
-                    MySqlConnectOptions::from_str(url).doing("failed to read the database URL")?;
-                let first = options.connect().await.doing("failed to connect to MariaDB")?;
-                first.close().await.doing("failed to connect to MariaDB")?;
-                let pool = Self::mysql_pool_options()
-                    .max_connections(16)
-                    .acquire_timeout(Duration::from_secs(10))
-                    .connect_lazy_with(options);
-                Pool::Mysql(pool)
-            }
-            #[cfg(feature = "postgres")]
-            "postgres" | "postgresql" => {
-                let options = PgConnectOptions::from_str(url)
-                    .doing("failed to read the database URL")?
-                    .application_name("crossfade");
-                // A pool keeps trying a dead server until it times out; a plain connection says at
-                // once what is wrong.
-                let first = options.connect().await.doing("failed to connect to PostgreSQL")?;
-                first.close().await.doing("failed to connect to PostgreSQL")?;
-                let pool = Self::postgres_pool_options()
-                    .max_connections(16)
-                    .acquire_timeout(Duration::from_secs(10))
-                    .after_connect(|connection, _| {
-                        // The planner overestimates the common table expressions of a chunk and
-                        // would spend ten times the chunk's own time on compiling it.
-                        Box::pin(async move {
-                            sqlx::raw_sql("set jit = off").execute(connection).await.map(drop)
-                        })
-                    })
-                    .connect_lazy_with(options);
-                Pool::Postgres(pool)
-            }
-            #[cfg(feature = "sqlite")]
-            "sqlite" => {
-                let options = SqliteConnectOptions::from_str(url)
-                    .doing("failed to read the database URL")?
-                    .create_if_missing(true)
-                    .foreign_keys(true)
-                    .journal_mode(SqliteJournalMode::Wal);
-                let pool = SqlitePoolOptions::new()
-                    .max_connections(8)
-                    .acquire_timeout(Duration::from_secs(10))
-                    .connect_with(options)
-                    .await
-                    .doing("failed to open the SQLite file")?;
-                Pool::Sqlite(pool)
-            }
-            _ => return Err(unknown_engine(url)),
-        };
-        Self::open(AnyPool(pool)).await
-    }
-
     /// Options for the application's pool: sqlx's defaults, without the ping before a connection
     /// is lent out. The ping is a round trip, and what Crossfade wraps does without it: a write
     /// begins on another connection, and a read is repeated, when the one that it got had died in

@@ -36,6 +36,8 @@ struct Wire {
     search_path: Option<String>,
     #[serde(default)]
     time_zone: Option<String>,
+    #[serde(default)]
+    contract: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
@@ -118,6 +120,7 @@ pub(crate) fn to_json(definition: &Definition) -> String {
         accepted: definition.accepted.iter().map(WireAcceptance::of).collect(),
         search_path: definition.pinned.search_path.clone(),
         time_zone: definition.pinned.time_zone.clone(),
+        contract: definition.pinned.contract.clone(),
     };
     serde_json::to_string(&wire).expect("plain strings and numbers always serialize")
 }
@@ -160,6 +163,7 @@ pub(crate) fn from_json(text: &str) -> Result<Definition, StoreError> {
             pinned: Pinned {
                 search_path: wire.search_path.clone(),
                 time_zone: wire.time_zone.clone(),
+                contract: wire.contract.clone(),
             },
         })
     };

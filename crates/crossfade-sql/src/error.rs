@@ -216,6 +216,18 @@ fn read_only(error: &sqlx::Error) -> bool {
     matches!(code(error).as_deref(), Some("8" | "1032" | "25006"))
 }
 
+/// Whether PostgreSQL refused a statement because a policy would hide some of its rows, as it does
+/// with `row_security = off`. The routine is the same in every language.
+pub(crate) fn hidden_by_policy(error: &sqlx::Error) -> bool {
+    #[cfg(feature = "postgres")]
+    if let Some(error) = by_postgres(error) {
+        return error.code() == "42501" && error.routine() == Some("check_enable_rls");
+    }
+    #[cfg(not(feature = "postgres"))]
+    let _ = error;
+    false
+}
+
 /// Whether the user lacks a right: to a table, a column, a procedure or a schema.
 fn forbidden(error: &sqlx::Error) -> bool {
     #[cfg(feature = "mysql")]
@@ -239,6 +251,14 @@ pub(crate) fn store_error(doing: &str, error: sqlx::Error) -> StoreError {
             StoreErrorKind::Database,
             Some("the database is read-only for this user; check its file's rights or the server"),
         )
+    } else if hidden_by_policy(&error) {
+        let doing = format!("{doing}: row-level security would hide rows from this role");
+        return StoreError::new(StoreErrorKind::Database, doing)
+            .with_source(Said(error))
+            .with_hint(
+                "run it as a role with BYPASSRLS, or as the owner of the table while that does \
+                 not FORCE ROW LEVEL SECURITY",
+            );
     } else if forbidden(&error) {
         (
             StoreErrorKind::Database,

@@ -7,6 +7,7 @@
 mod capture;
 mod catalog;
 mod changes;
+mod connect;
 mod control;
 mod database;
 mod db;
@@ -31,6 +32,7 @@ mod reconcile;
 mod replica;
 mod rule_sets;
 mod schema;
+mod server_settings;
 mod session;
 mod shape;
 mod snapshot;

@@ -31,20 +31,13 @@ pub(crate) fn begin_snapshot() -> String {
     begin_by("", how)
 }
 
-/// Begins a transaction that sees one moment, for a look that is rolled back.
-pub(crate) fn begin_look() -> String {
-    let how = "set transaction isolation level repeatable read; \
-               start transaction with consistent snapshot";
-    begin_by("", how)
+fn begin_by(assignments: &str, how: &str) -> String {
+    format!("set {SAVE}, autocommit = 0{assignments}; {how}; savepoint {SAVEPOINT}")
 }
 
-fn begin_by(assignments: &str, how: &str) -> String {
-    format!(
-        "set @crossfade_rows = @@innodb_lock_wait_timeout, \
-         @crossfade_tables = @@lock_wait_timeout, @crossfade_time = @@max_statement_time, \
-         autocommit = 0{assignments}; {how}; savepoint {SAVEPOINT}"
-    )
-}
+/// Assignments that keep the session's own bounds on waits and time.
+pub(crate) const SAVE: &str = "@crossfade_rows = @@innodb_lock_wait_timeout, \
+    @crossfade_tables = @@lock_wait_timeout, @crossfade_time = @@max_statement_time";
 
 /// How a transaction is to be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +46,8 @@ pub(crate) enum Ending {
     InFull,
     /// One that `crossfade_begin` began, which changes no more than it has to.
     ByCall,
+    /// One whose settings were pinned, however it began.
+    Pinned,
 }
 
 impl Ending {
@@ -63,6 +58,10 @@ impl Ending {
                 AssertSqlSafe(format!("call crossfade_commit(); {RESTORE}")).into_sql_str()
             }
             Self::ByCall => SqlStr::from_static("call crossfade_commit()"),
+            Self::Pinned => {
+                let unpin = crate::session::unpin();
+                AssertSqlSafe(format!("call crossfade_commit(); {RESTORE}{unpin}")).into_sql_str()
+            }
         }
     }
 
@@ -72,6 +71,10 @@ impl Ending {
             Self::InFull => AssertSqlSafe(format!("rollback; {RESTORE}")).into_sql_str(),
             Self::ByCall => {
                 SqlStr::from_static("rollback; set autocommit = 1, @crossfade_fence = null")
+            }
+            Self::Pinned => {
+                let unpin = crate::session::unpin();
+                AssertSqlSafe(format!("rollback; {RESTORE}{unpin}")).into_sql_str()
             }
         }
     }

@@ -15,6 +15,7 @@ mod first;
 mod handed_out;
 #[cfg(feature = "sqlite")]
 mod held;
+mod pinned;
 mod pool;
 mod relay;
 
@@ -51,6 +52,10 @@ use crate::value::{Row, Value, bind, decode};
 pub(crate) use autocommit::Failed;
 #[cfg(feature = "sqlite")]
 use held::Held;
+#[cfg(feature = "mysql")]
+pub(crate) use pinned::unpin;
+#[cfg(feature = "postgres")]
+pub(crate) use pinned::with_control_tables;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) use pool::MARK;
 pub(crate) use relay::Relay;
@@ -252,12 +257,6 @@ impl Database {
         let mut session = self.begin_as(sql, |_| {}).await?;
         session.place = Some(place);
         Ok(session)
-    }
-
-    /// A transaction of SQLite's that takes no writer's place. It may write temporary tables.
-    #[cfg(feature = "sqlite")]
-    pub(crate) async fn begin_look(&self) -> Result<Session, sqlx::Error> {
-        self.begin_as("begin deferred".to_owned(), |_| {}).await
     }
 
     /// A transaction that `sql` begins, on a connection that was told of what is to come.

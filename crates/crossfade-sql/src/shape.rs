@@ -8,8 +8,14 @@ use crossfade_store::{StoreError, StoreErrorKind};
 
 use crate::Engine;
 use crate::database::Database;
+#[cfg(feature = "postgres")]
+use crate::error::Doing;
 use crate::schema::Inspection;
 use crate::session::Session;
+#[cfg(feature = "postgres")]
+use crate::session::with_control_tables;
+#[cfg(feature = "postgres")]
+use crate::value::args;
 use crate::value::{Row, Value};
 
 /// A key column and the type that its text is cast to.
@@ -212,7 +218,7 @@ impl Database {
         if let Some(shape) = self.cached_shape(definition) {
             return Ok(shape);
         }
-        let inspection = Inspection::new(session, self.engine(), definition).await?;
+        let inspection = self.inspect(session, definition).await?;
         let shape = inspection.shape().map(Arc::new).map_err(|problems| {
             StoreError::new(
                 StoreErrorKind::Invalid,
@@ -223,6 +229,31 @@ impl Database {
         let entry = (definition.clone(), Arc::clone(&shape));
         self.shapes().insert(definition.name.clone(), entry);
         Ok(shape)
+    }
+
+    /// Looks the definition up under its pinned search path. A caller's transaction has its own
+    /// path back afterwards.
+    async fn inspect<'d>(
+        &self,
+        session: &mut Session,
+        definition: &'d Definition,
+    ) -> Result<Inspection<'d>, StoreError> {
+        #[cfg(feature = "postgres")]
+        if let Some(path) = &definition.pinned.search_path
+            && self.engine() == Engine::Postgres
+        {
+            let doing = "failed to set the search path";
+            let path = with_control_tables(path, &self.inner.namespace);
+            let sql = "select set_config('crossfade.search_path', current_setting('search_path'), \
+                       true), set_config('search_path', $1, true)";
+            session.fetch(sql, args![path]).await.doing(doing)?;
+            let inspection = Inspection::new(session, self.engine(), definition).await?;
+            let sql = "select set_config('search_path', \
+                       current_setting('crossfade.search_path'), true)";
+            session.fetch(sql, args![]).await.doing(doing)?;
+            return Ok(inspection);
+        }
+        Inspection::new(session, self.engine(), definition).await
     }
 
     /// Forgets what was looked up, after a statement that may have changed tables.

@@ -42,7 +42,8 @@ pub use replica::{
 pub use rule_set::{NewRuleSet, RuleSetStore, StoredRuleSet};
 pub use rule_source::{Document, RuleSource, SourceError};
 pub use schema::{
-    About, Problem, SchemaStore, ScriptStep, Statement, StatementError, StepRun, Timeouts,
+    About, Problem, SchemaStore, ScriptStep, Statement, StatementError, StepRun, Surroundings,
+    Timeouts,
 };
 pub use snapshot::SnapshotStore;
 pub use switch::{FlagOff, ReadFlagSwitch, SwitchedOff};

@@ -4,7 +4,7 @@ use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crossfade_core::{Definition, MigrationName};
+use crossfade_core::{Definition, MigrationName, Pinned, TableName};
 
 use crate::{StoreError, StoreErrorKind};
 
@@ -37,6 +37,19 @@ pub struct ScriptStep<'a> {
     pub position: u32,
     /// Hash of the statement's text.
     pub digest: &'a str,
+    /// What the statement runs with.
+    pub pinned: &'a Pinned,
+}
+
+/// What a session that expands runs with, and where that comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The settings, to be pinned.
+    pub pinned: Pinned,
+    /// Where the time zone is set, as a fragment: `the database`. Empty where there is no zone.
+    pub zone_source: &'static str,
+    /// Whether the time zone is a guess, since this role may not read where it is set.
+    pub zone_assumed: bool,
 }
 
 /// What became of a step that was to be run.
@@ -141,6 +154,27 @@ pub trait SchemaStore: Send + Sync + Debug {
 
     /// The engine's name, as in `expand.NAME.sql`: `mysql`, `postgres` or `sqlite`.
     fn engine(&self) -> &'static str;
+
+    /// The search path and the time zone that this role's sessions have by the database's own
+    /// settings, whatever the driver asks for when it connects.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers.
+    async fn surroundings(&self) -> Result<Surroundings, StoreError>;
+
+    /// The table with its schema, as the pinned search path finds it; `None` when it does not
+    /// exist. Unchanged where a name without schema can mean one table only: on MariaDB that of
+    /// the control tables' database, on SQLite that of the file.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid` for a schema whose name is not a plain identifier.
+    async fn resolve(
+        &self,
+        table: &TableName,
+        pinned: &Pinned,
+    ) -> Result<Option<TableName>, StoreError>;
 
     /// Whether New has rows; `None` when it does not exist.
     ///

@@ -2,7 +2,7 @@
 
 use crossfade_core::check::{Check, Finding, Severity, check as by_id, checks};
 use crossfade_core::{MigrationName, Stage};
-use crossfade_schema::check;
+use crossfade_schema::{as_registered, check};
 use crossfade_sql::Database;
 use crossfade_store::{ControlStore, Depth, StoreErrorKind};
 use serde_json::{Value, json};
@@ -46,6 +46,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     let Some(name) = &args.name else { return Err(Failure::usage("no migration was named")) };
     let database = app.database().await?;
     let manifest = app.manifest(name, &database)?;
+    let manifest = as_registered(&database, &database, &manifest).await?;
     let stage = match args.stage {
         Some(stage) => stage,
         None => next(&database, name).await?,
@@ -57,9 +58,6 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     }
     for unseen in &checked.unseen {
         app.output.line(format_args!("not seen: {unseen}"));
-    }
-    if let Some(rows) = checked.rows_tried {
-        app.output.line(tried(rows));
     }
     let blocking = checked.findings.iter().filter(|finding| finding.blocks(stage)).count();
     let all = count(checked.findings.len() as u64, "finding");
@@ -73,7 +71,6 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         "stage": stage.as_str(),
         "findings": checked.findings.iter().map(as_json).collect::<Vec<_>>(),
         "not_seen": checked.unseen,
-        "rows_tried": checked.rows_tried,
         "blocking": blocking,
     }));
     Ok(if blocking == 0 { Exit::Done } else { Exit::Refused })
@@ -88,11 +85,6 @@ async fn next(database: &Database, name: &MigrationName) -> Result<Stage, Failur
             _ => Err(error.into()),
         },
     }
-}
-
-/// How far the mapping was tried.
-pub(super) fn tried(rows: u64) -> String {
-    format!("the mapping was tried on {}, alone and among others", count(rows, "row"))
 }
 
 /// A finding for people.

@@ -2,23 +2,21 @@
 
 use crossfade_control::{Advance, AdvanceError, NewRows, Stores, advance, check, pass_gate};
 use crossfade_core::{Approval, MigrationName, Stage};
-use crossfade_schema::{Manifest, Mode, run_script, safe_contract};
+use crossfade_schema::{
+    Manifest, Mode, StepOutcome, StepReport, run_script, safe_contract, shadowed,
+};
 use crossfade_sql::{Database, Engine};
-use crossfade_store::{AuditEntry, ControlStore, Depth, SchemaStore};
+use crossfade_store::{AuditEntry, ControlStore, SchemaStore};
 use serde_json::json;
 
 use crate::{
     app::App,
     commands::{
-        check::lines,
         expand::{steps, steps_json},
         options::{Reason, Waiting},
     },
     failure::{Exit, Failure},
 };
-
-/// The check of columns that the mapping never reads.
-const UNREAD_COLUMN: &str = "unread-column";
 
 /// Take rights on Legacy away and run contract.sql, through its gate.
 ///
@@ -42,9 +40,19 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     let database = app.database().await?;
-    let manifest = app.manifest(&args.name, &database)?;
-    safe_contract(&manifest, database.engine().as_str())?;
-    lost_columns(app, &database, &manifest).await?;
+    let registered = database.migration(&args.name).await?.definition;
+    // What runs is what was registered: the folder may be another checkout's.
+    let written = app.manifest(&args.name, &database)?;
+    safe_contract(&written, database.engine().as_str())?;
+    let manifest = written.registered_as(&registered)?;
+    let script = &manifest.contract;
+    let planned = run_script(&database, &registered, script, app.timeouts(), Mode::Plan).await?;
+    let is_planned = |step: &StepReport| step.outcome == StepOutcome::Planned;
+    if planned.iter().any(is_planned)
+        && let Some(shadowed) = shadowed(&database, &written, &registered).await?
+    {
+        return Err(shadowed.into());
+    }
     if args.dry_run {
         return plan(app, args, &database, &manifest).await;
     }
@@ -76,8 +84,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
             _ => format!("the owner of {table} keeps its rights"),
         });
     }
-    let script = &manifest.contract;
-    let report = run_script(&database, &args.name, script, app.timeouts(), Mode::Run).await;
+    let report = run_script(&database, &registered, script, app.timeouts(), Mode::Run).await;
     let report = report.map_err(|error| match has_rights {
         true => without_rights(error.into()),
         false => error.into(),
@@ -93,15 +100,6 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         "steps": steps_json(&report),
     }));
     Ok(Exit::Done)
-}
-
-/// Names the columns of Legacy that the mapping never read, which are gone afterwards.
-async fn lost_columns(app: &App, database: &Database, manifest: &Manifest) -> Result<(), Failure> {
-    let looked = crossfade_schema::check(database, database, manifest, Depth::Catalog).await?;
-    for finding in looked.findings.iter().filter(|finding| finding.check.id == UNREAD_COLUMN) {
-        app.output.note(lines(finding));
-    }
-    Ok(())
 }
 
 /// Leaves the rights that were taken away in the audit trail.
@@ -157,7 +155,8 @@ async fn plan(
         app.output.line(format_args!("would revoke: {right}"));
     }
     let script = &manifest.contract;
-    let report = run_script(database, &args.name, script, app.timeouts(), Mode::Plan).await?;
+    let definition = &manifest.definition;
+    let report = run_script(database, definition, script, app.timeouts(), Mode::Plan).await?;
     steps(app.output, &report);
     app.output.line("nothing was changed");
     if !check.refusals.is_empty() {

@@ -2,14 +2,14 @@
 
 use crossfade_control::{FlagChange, FlagEdit, Stores, change_flag};
 use crossfade_core::MigrationName;
-use crossfade_schema::{Mode, Severity, StepOutcome, StepReport, expand, lint};
+use crossfade_schema::{ExpandReport, Mode, Severity, StepOutcome, StepReport, expand, lint};
 use crossfade_store::Registration;
 use serde_json::{Value, json};
 
 use crate::{
     app::App,
     commands::{
-        check::{as_json, lines, tried},
+        check::{as_json, lines},
         words::short,
     },
     failure::{Exit, Failure},
@@ -48,10 +48,8 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     for finding in &report.checked.findings {
         app.output.note(lines(finding));
     }
-    if let Some(rows) = report.checked.rows_tried {
-        app.output.note(tried(rows));
-    }
     steps(app.output, &report.steps);
+    pinned(app.output, &report);
     let flag = &manifest.definition.read_flag;
     if mode == Mode::Run {
         let reason = format!("read flag of {}", args.name);
@@ -78,12 +76,41 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         "steps": steps_json(&report.steps),
         "findings": report.checked.findings.iter().map(as_json).collect::<Vec<_>>(),
         "not_seen": report.checked.unseen,
-        "rows_tried": report.checked.rows_tried,
         "warnings": report.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "registration": registration,
+        "legacy": report.definition.legacy.table.to_string(),
+        "new": report.definition.new.table.to_string(),
+        "search_path": report.definition.pinned.search_path,
+        "time_zone": report.definition.pinned.time_zone,
+        "time_zone_source": report.surroundings.as_ref().map(|found| found.zone_source),
         "read_flag": flag.as_str(),
     }));
     Ok(Exit::Done)
+}
+
+/// What every later session runs with.
+fn pinned(output: Output, report: &ExpandReport) {
+    let definition = &report.definition;
+    let (legacy, new) = (&definition.legacy.table, &definition.new.table);
+    output.line(format_args!("pinned: Legacy {legacy}, New {new}"));
+    if let Some(path) = &definition.pinned.search_path {
+        output.line(format_args!("pinned: search path {path}"));
+    }
+    let Some(zone) = &definition.pinned.time_zone else { return };
+    match &report.surroundings {
+        Some(found) if found.zone_assumed => {
+            output
+                .line(format_args!("pinned: time zone {zone}, assumed from {}", found.zone_source));
+            output.note(format_args!(
+                "warning: this role may not read which time zone the server's configuration sets; \
+                 name one with `alter database … set timezone` if it is not {zone}"
+            ));
+        }
+        Some(found) => {
+            output.line(format_args!("pinned: time zone {zone}, of {}", found.zone_source));
+        }
+        None => output.line(format_args!("pinned: time zone {zone}")),
+    }
 }
 
 /// The statements of a script for people.

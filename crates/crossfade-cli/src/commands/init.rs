@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use crossfade_core::check::Severity;
+use crossfade_core::{UnfitSetting, unfit_settings};
 use crossfade_schema::Scaffolded;
+use crossfade_sql::Database;
 use crossfade_store::ControlStore;
 use serde_json::json;
 
@@ -10,6 +13,7 @@ use crate::{
     app::App,
     config::DEFAULT_FILE,
     failure::{Exit, Failure},
+    output::Output,
 };
 
 /// Make configuration, flags file, migrations folder and control tables.
@@ -22,12 +26,39 @@ use crate::{
 )]
 pub(crate) struct Args {}
 
+/// Refuses a server whose settings stop a migration midway.
+async fn fit(output: Output, database: &Database) -> Result<(), Failure> {
+    let settings = database.server_settings().await?;
+    let (unfit, worse): (Vec<_>, Vec<_>) = unfit_settings(database.engine().as_str(), &settings)
+        .into_iter()
+        .partition(|unfit| unfit.severity != Severity::Warning);
+    for UnfitSetting { name, value, why, remedy, .. } in &worse {
+        output.note(format_args!("warning: {name} = {value}: {why}; {remedy}"));
+    }
+    if unfit.is_empty() {
+        return Ok(());
+    }
+    let message = match unfit.len() {
+        1 => "a setting of the server stops a migration midway".to_owned(),
+        several => format!("{several} settings of the server stop a migration midway"),
+    };
+    let causes = unfit.iter().map(|UnfitSetting { name, value, why, remedy, .. }| {
+        format!("{name} = {value}: {why}; {remedy}")
+    });
+    let mut failure = Failure::new(Exit::Refused, message);
+    failure.causes = causes.collect();
+    Err(failure.with_hint("nothing was made; run `crossfade init` again afterwards"))
+}
+
 pub(crate) async fn run(app: &App, config: Option<&Path>) -> Result<Exit, Failure> {
     // A wrong URL is found before any file is made.
     let database = match app.url {
         Some(_) => Some(app.new_database().await?),
         None => None,
     };
+    if let Some(database) = &database {
+        fit(app.output, database).await?;
+    }
     let config = config.unwrap_or(Path::new(DEFAULT_FILE));
     let files = crossfade_schema::init(config, &app.config.migrations)?;
     let (mut created, mut kept) = (Vec::new(), Vec::new());

@@ -151,9 +151,10 @@ impl Operator {
     /// `crossfade contract user_settings`
     pub(super) async fn contract(&self) -> Result<()> {
         pass_gate(self.stores(), &self.request(Stage::Contracted)).await?;
-        self.database.revoke_legacy(self.definition()).await?;
+        let registered = self.database.migration(self.name()).await?.definition;
+        self.database.revoke_legacy(&registered).await?;
         let script = &self.manifest.contract;
-        run_script(&self.database, self.name(), script, DEFAULT_TIMEOUTS, Mode::Run).await?;
+        run_script(&self.database, &registered, script, DEFAULT_TIMEOUTS, Mode::Run).await?;
         self.advance(Stage::Contracted).await
     }
 }

@@ -8,7 +8,9 @@ use crossfade_control::{
 use crossfade_core::{IllegalTransition, Refusal};
 use crossfade_reconcile::{BackfillError, JournalError, VerifyError};
 use crossfade_rules::edit::EditError;
-use crossfade_schema::{ExpandError, ManifestError, RunError, ScaffoldError, UnsafeScript};
+use crossfade_schema::{
+    ExpandError, ManifestError, RunError, ScaffoldError, Shadowed, Unregistered, UnsafeScript,
+};
 use crossfade_store::{StoreError, StoreErrorKind};
 
 use super::{Exit, Failure};
@@ -223,6 +225,18 @@ impl From<ExpandError> for Failure {
             ExpandError::Run(error) => error.into(),
             error => Self::of(Exit::Failed, &error).or_hint(error.hint()),
         }
+    }
+}
+
+impl From<Shadowed> for Failure {
+    fn from(error: Shadowed) -> Self {
+        Self::of(Exit::Failed, &error).or_hint(Some(error.hint()))
+    }
+}
+
+impl From<Unregistered> for Failure {
+    fn from(error: Unregistered) -> Self {
+        Self::of(Exit::Failed, &error).or_hint(Some(error.hint()))
     }
 }
 

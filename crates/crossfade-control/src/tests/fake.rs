@@ -8,14 +8,15 @@ use async_trait::async_trait;
 use crossfade_core::check::Survey;
 use crossfade_core::{
     Approval, BackfillOptions, Definition, Epoch, Facts, GateOptions, InstanceFacts, MigrationName,
-    MigrationState, Parity, RunFacts, RunId, RunState, SideTable, Stage, stage_effects,
+    MigrationState, Parity, Pinned, RunFacts, RunId, RunState, SideTable, Stage, TableName,
+    stage_effects,
 };
 use crossfade_rules::edit;
 use crossfade_store::{
     AuditEntry, AuditRecord, CatalogStore, Changes, ControlStore, EpochHolder, Heartbeat,
     InstanceRecord, NewRuleSet, Problem, Registration, RuleSetStore, SchemaStore, ScriptStep,
     StageChange, Statement, StatementError, StepRun, StoreError, StoreErrorKind, StoredRuleSet,
-    SurveyRequest, Timeouts,
+    Surroundings, SurveyRequest, Timeouts,
 };
 
 pub(super) const FLAG: &str = "read_user_settings_v2";
@@ -288,6 +289,18 @@ impl SchemaStore for Fake {
 
     fn engine(&self) -> &'static str {
         "fake"
+    }
+
+    async fn surroundings(&self) -> Result<Surroundings, StoreError> {
+        Ok(Surroundings::default())
+    }
+
+    async fn resolve(
+        &self,
+        table: &TableName,
+        _: &Pinned,
+    ) -> Result<Option<TableName>, StoreError> {
+        Ok(Some(table.clone()))
     }
 
     async fn new_has_rows(&self, _: &Definition) -> Result<Option<bool>, StoreError> {

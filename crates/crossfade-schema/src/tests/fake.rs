@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use crossfade_core::check::Survey;
-use crossfade_core::{Definition, Epoch, Facts, MigrationName, MigrationState};
+use crossfade_core::{Definition, Epoch, Facts, MigrationName, MigrationState, Pinned, TableName};
 use crossfade_store::{
     AuditEntry, AuditRecord, CatalogStore, Changes, ControlStore, EpochHolder, Heartbeat,
     InstanceRecord, Problem, Registration, SchemaStore, ScriptStep, StageChange, Statement,
-    StatementError, StepRun, StoreError, StoreErrorKind, SurveyRequest, Timeouts,
+    StatementError, StepRun, StoreError, StoreErrorKind, Surroundings, SurveyRequest, Timeouts,
 };
 
 #[derive(Debug, Default)]
@@ -58,6 +58,18 @@ impl SchemaStore for Fake {
 
     fn engine(&self) -> &'static str {
         "postgres"
+    }
+
+    async fn surroundings(&self) -> Result<Surroundings, StoreError> {
+        Ok(Surroundings::default())
+    }
+
+    async fn resolve(
+        &self,
+        table: &TableName,
+        _: &Pinned,
+    ) -> Result<Option<TableName>, StoreError> {
+        Ok(Some(table.clone()))
     }
 
     async fn new_has_rows(&self, _: &Definition) -> Result<Option<bool>, StoreError> {

@@ -2,7 +2,6 @@
 //!
 //! Each engine has a file of queries. Nothing is decided here.
 
-mod mapping;
 #[cfg(feature = "mysql")]
 mod mariadb;
 #[cfg(feature = "postgres")]
@@ -35,7 +34,7 @@ impl CatalogStore for Database {
         let definition = request.definition;
         let engine = self.engine();
         let mut survey = Survey { engine: engine.as_str(), ..Survey::default() };
-        let mut session = self.begin().await.doing(DOING)?;
+        let mut session = self.begin_pinned(&request.definition.pinned).await.doing(DOING)?;
         bound(&mut session, engine, TRIAL).await.doing(DOING)?;
         let legacy = TableFacts::find(&mut session, engine, &definition.legacy.table).await?;
         let mut new = TableFacts::find(&mut session, engine, &definition.new.table).await?;
@@ -56,10 +55,6 @@ impl CatalogStore for Database {
             }
         }
         session.rollback().await;
-        if let Some(legacy) = legacy.as_ref().filter(|legacy| legacy.instead.is_none()) {
-            let new = new.as_ref();
-            mapping::look(self, definition, legacy, new, request.depth, &mut survey).await?;
-        }
         Ok(survey)
     }
 }

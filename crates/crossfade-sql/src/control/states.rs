@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
-use crossfade_core::{Definition, Epoch, MigrationName, MigrationState, Stage};
+use crossfade_core::{Definition, Epoch, MigrationName, MigrationState, Part, Stage};
 use crossfade_store::{AuditEntry, Registration, StoreError, StoreErrorKind};
 
 use super::append_audit;
@@ -196,12 +196,16 @@ pub(super) async fn register(
             session.rollback().await;
             return Ok(Registration::Unchanged);
         }
-        if stage != Stage::Off.as_str() && !stored.moves_like(definition) {
+        let differing = stored.differences(definition);
+        if stage != Stage::Off.as_str() && !differing.is_empty() {
             session.rollback().await;
+            let differing: Vec<&str> = differing.into_iter().map(Part::as_str).collect();
             let error = StoreError::new(
                 StoreErrorKind::Conflict,
                 format!(
-                    "migration `{name}` is in `{stage}` and its manifest moves rows differently"
+                    "migration `{name}` is in `{stage}` and its manifest moves rows differently: \
+                     it differs in {}",
+                    differing.join(", ")
                 ),
             );
             return Err(error.with_hint(format!(

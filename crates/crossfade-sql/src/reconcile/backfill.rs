@@ -5,15 +5,14 @@ use std::sync::Arc;
 use crossfade_core::Key;
 use crossfade_store::{Batch, BatchRequest, EnterError, StoreError};
 
+use super::enter;
 use super::refusal::refusal;
 use super::segments::{Step, hold, save};
 use super::sift::sift;
 use super::statements::Sql;
-use super::{LOCKS, enter};
 use crate::Database;
 use crate::error::{Doing, store_error};
 use crate::mechanism::Mechanism;
-use crate::schema::bound;
 use crate::session::Session;
 use crate::shape::{Rows, Shape};
 
@@ -58,7 +57,7 @@ async fn attempt(database: &Database, request: &BatchRequest<'_>) -> Result<Atte
         let step = Step { cursor: &found.cursor, read: found.rows, inserted, done: found.done };
         save(&mut session, database.engine(), request, step).await?;
         session.commit_or(DOING).await?;
-        session = database.begin().await.doing(DOING)?;
+        session = database.begin_pinned(&request.state.definition.pinned).await.doing(DOING)?;
     }
     if found.rows > 0 {
         let rows = match found.rows {
@@ -131,8 +130,7 @@ pub(super) async fn begin(
     request: &BatchRequest<'_>,
 ) -> Result<Begun, EnterError> {
     let definition = &request.state.definition;
-    let mut session = enter(database, &definition.name, request.state.epoch, None).await?;
-    bound(&mut session, database.engine(), LOCKS).await.doing(DOING)?;
+    let mut session = enter(database, request.state, None).await?;
     let shape = database.shape(&mut session, definition).await?;
     if let Some(batch) = hold(&mut session, database, request).await? {
         session.rollback().await;

@@ -15,37 +15,41 @@ mod verify;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crossfade_core::{Epoch, Key, MigrationName, MigrationState, RunId};
+use crossfade_core::{Key, MigrationState, RunId};
 use crossfade_store::{
     Batch, BatchRequest, Chunk, EnterError, ReconcileStore, Run, RunProgress, Segment, StoreError,
     StoreErrorKind, Timeouts, Verification,
 };
 
 use crate::Database;
-use crate::error::store_error;
+use crate::error::Doing;
 use crate::mechanism::Mechanism;
+use crate::schema::bound;
 use crate::session::Session;
 
 pub(crate) use repair::reconcile;
-pub(crate) use statements::Sql;
 
 /// How long a statement that holds locks on Legacy rows waits for another one. The application's
 /// writers wait behind it meanwhile.
 const LOCKS: Timeouts =
     Timeouts { lock: Duration::from_millis(500), statement: Duration::from_secs(60) };
 
-/// Begins a transaction of a batch or a repair, in the epoch that its worker believes in.
+/// Begins a transaction of a batch or a repair, in the epoch that its worker believes in, under
+/// the pinned settings and with its waits bounded.
 async fn enter(
     database: &Database,
-    migration: &MigrationName,
-    epoch: Epoch,
+    state: &MigrationState,
     key: Option<&Key>,
 ) -> Result<Session, EnterError> {
-    if database.keeps(Mechanism::ReconcileFence) {
-        database.enter_epoch(migration, epoch, key).await
+    let doing = "failed to begin";
+    let mut session = if database.keeps(Mechanism::ReconcileFence) {
+        database.enter_epoch(&state.definition.name, state.epoch, key).await?
     } else {
-        database.begin().await.map_err(|error| store_error("failed to begin", error).into())
-    }
+        database.begin().await.doing(doing)?
+    };
+    session.pin(database, &state.definition.pinned).await.doing(doing)?;
+    bound(&mut session, database.engine(), LOCKS).await.doing(doing)?;
+    Ok(session)
 }
 
 #[async_trait]

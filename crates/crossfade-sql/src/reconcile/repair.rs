@@ -8,14 +8,13 @@ use crossfade_store::{Cleaned, DirtyKey, EnterError, Entry, StoreError};
 
 use super::backfill::undoable;
 use super::refusal::refusal;
-use super::{LOCKS, enter, invalid};
+use super::{enter, invalid};
 use crate::Database;
 use crate::capture::journal;
 use crate::error::{Doing, store_error};
 use crate::fence::announce;
 use crate::mechanism::Mechanism;
 use crate::quarantine::mark;
-use crate::schema::bound;
 use crate::session::Session;
 use crate::value::args;
 
@@ -59,8 +58,7 @@ pub(crate) async fn reconcile(
     let mut reason = None;
     // A constraint that is checked at the commit refuses there; the second round then only marks.
     loop {
-        let mut session = enter(database, name, state.epoch, Some(key)).await?;
-        bound(&mut session, database.engine(), LOCKS).await.doing(DOING)?;
+        let mut session = enter(database, state, Some(key)).await?;
         if let Some(dirty) = dirty
             && !journal::is_marked(&mut session, name, dirty).await.doing(DOING)?
         {

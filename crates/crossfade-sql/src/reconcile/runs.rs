@@ -21,6 +21,7 @@ pub(super) async fn open(database: &Database, state: &MigrationState) -> Result<
     let doing = "failed to open a backfill run";
     let name = state.definition.name.as_str();
     let mut session = database.enter_epoch(&state.definition.name, state.epoch, None).await?;
+    session.pin(database, &state.definition.pinned).await.doing(doing)?;
     // Stage changes lock this row too: none may void runs between the look at the epochs and the
     // insert, which would leave a run of a stage that was left.
     let lock = format!(
@@ -121,7 +122,18 @@ pub(super) async fn progress(
     state: &MigrationState,
 ) -> Result<Option<RunProgress>, StoreError> {
     let doing = "failed to read a run's progress";
-    let mut session = database.session().await.doing(doing)?;
+    let mut session = database.read_pinned(&state.definition.pinned).await.doing(doing)?;
+    let progress = progress_on(database, &mut session, state).await;
+    session.rollback().await;
+    progress
+}
+
+async fn progress_on(
+    database: &Database,
+    session: &mut Session,
+    state: &MigrationState,
+) -> Result<Option<RunProgress>, StoreError> {
+    let doing = "failed to read a run's progress";
     let sql = format!(
         "select r.id, r.state, r.upper_key, coalesce(r.finished_ms, {}) - r.started_ms, \
          cast(coalesce(sum(s.read_rows), 0) as {integer}), \
@@ -142,7 +154,7 @@ pub(super) async fn progress(
             // A count would show up as a use of Legacy in the statistics that the gate to
             // `contracted` looks at, and a run that is done needs no estimate.
             RunState::Running if state.stage < Stage::Complete => {
-                estimate(database, &mut session, state).await?
+                estimate(database, session, state).await
             }
             _ => None,
         },
@@ -172,9 +184,9 @@ async fn estimate(
     database: &Database,
     session: &mut Session,
     state: &MigrationState,
-) -> Result<Option<u64>, StoreError> {
+) -> Option<u64> {
     // A migration past its end has no Legacy any more.
-    let Ok(shape) = database.shape(session, &state.definition).await else { return Ok(None) };
+    let shape = database.shape(session, &state.definition).await.ok()?;
     let sql = match database.engine() {
         #[cfg(feature = "mysql")]
         Engine::Mysql => format!(
@@ -198,8 +210,9 @@ async fn estimate(
         #[cfg(feature = "sqlite")]
         Engine::Sqlite => format!("select count(*) from {}", shape.legacy.qualified),
     };
-    let row = session.fetch_one(&sql, args![]).await.doing("failed to estimate Legacy's rows")?;
-    Ok(row.and_then(|row| row.opt_int(0)).map(i64::unsigned_abs))
+    // A role that may not count, as under a policy, has no estimate.
+    let row = session.fetch_one(&sql, args![]).await.ok()?;
+    row.and_then(|row| row.opt_int(0)).map(i64::unsigned_abs)
 }
 
 /// A run under its row's lock.

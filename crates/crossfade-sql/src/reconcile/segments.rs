@@ -25,7 +25,7 @@ pub(super) async fn claim(
     lease: Duration,
 ) -> Result<Option<Segment>, StoreError> {
     let doing = "failed to claim a segment";
-    let mut session = database.begin().await.doing(doing)?;
+    let mut session = database.begin_pinned(&state.definition.pinned).await.doing(doing)?;
     // The run's row orders those who claim.
     let locked = match database.keeps(Mechanism::RunLock) {
         true => lock(&mut session, database.engine(), run.id).await?,

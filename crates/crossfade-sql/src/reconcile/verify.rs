@@ -27,20 +27,27 @@ pub(super) async fn chunk(
     after: Option<&Key>,
     rows: u32,
 ) -> Result<Chunk, StoreError> {
-    let mut session = database.session().await.doing(DOING)?;
-    let shape = database.shape(&mut session, &state.definition).await?;
+    let pinned = &state.definition.pinned;
     let mut rows = rows.max(1);
     loop {
+        // A statement that failed ends a transaction of PostgreSQL's, so each try has its own.
+        let mut session = database.read_pinned(pinned).await.doing(DOING)?;
+        let shape = database.shape(&mut session, &state.definition).await?;
         let end = shape.chunk_end(Rows::Between { after, upto: None }, rows);
         let end = session.fetch_one(&end.text, end.args).await.doing(DOING)?;
         let end = end.and_then(|row| shape.new.key_of(&row, 0));
         let range = Rows::Between { after, upto: end.as_ref() };
         let compare = shape.compare(&state.definition.name, range);
-        match (session.fetch(&compare.text, compare.args).await, &end) {
+        let compared = session.fetch(&compare.text, compare.args).await;
+        session.rollback().await;
+        match (compared, &end) {
             (Ok(found), _) => return Ok(chunk_of(&found, &shape, end)),
             (Err(error), _) if refusal(&error).is_none() => return Err(store_error(DOING, error)),
             (Err(_), Some(key)) if rows == 1 => {
-                return unmapped(&mut session, &shape, range, key).await;
+                let mut session = database.read_pinned(pinned).await.doing(DOING)?;
+                let chunk = unmapped(&mut session, &shape, range, key).await;
+                session.rollback().await;
+                return chunk;
             }
             // One row left and no end: a smaller chunk finds one.
             (Err(error), None) if rows == 1 => return Err(store_error(DOING, error)),

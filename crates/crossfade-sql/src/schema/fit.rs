@@ -16,11 +16,27 @@ pub(super) async fn problems(
 ) -> Result<Vec<Problem>, StoreError> {
     let doing = "failed to inspect the tables";
     let engine = database.engine();
-    let mut session = database.session().await.doing(doing)?;
-    let inspection = Inspection::new(&mut session, engine, definition).await?;
+    let mut session = match engine.as_str() {
+        // Nothing is pinned there, and its transaction that writes would lock others out.
+        "sqlite" => database.session().await,
+        _ => database.begin_pinned(&definition.pinned).await,
+    }
+    .doing(doing)?;
+    let problems = problems_on(database, &mut session, definition).await;
+    session.rollback().await;
+    problems
+}
+
+async fn problems_on(
+    database: &Database,
+    session: &mut Session,
+    definition: &Definition,
+) -> Result<Vec<Problem>, StoreError> {
+    let engine = database.engine();
+    let inspection = Inspection::new(session, engine, definition).await?;
     let mut problems = inspection.problems();
     if let (Some(legacy), Some(Ok(mapping))) = (&inspection.legacy, &inspection.mapping) {
-        if !mapping::reads_legacy(&mut session, legacy, mapping).await? {
+        if !mapping::reads_legacy(session, legacy, mapping).await? {
             let message = format!(
                 "the mapping does not read Legacy by the name `{}` alone, without its schema",
                 legacy.name
@@ -28,7 +44,7 @@ pub(super) async fn problems(
             problems.push(Problem::in_mapping(message, None));
         }
         if let Some(new) = &inspection.new {
-            judge_types(&mut session, engine, mapping, new, &mut problems).await?;
+            judge_types(session, engine, mapping, new, &mut problems).await?;
         }
     }
     if let Some(legacy) = &inspection.legacy {
@@ -40,12 +56,12 @@ pub(super) async fn problems(
                 )));
             }
         }
-        judge_null_keys(&mut session, engine, definition, legacy, &mut problems).await?;
+        judge_null_keys(session, engine, definition, legacy, &mut problems).await?;
     }
     if problems.is_empty() {
         // What was looked up for an earlier form of the tables may no longer hold.
         database.forget_shapes();
-        judge_insert(&mut session, &inspection, &mut problems).await?;
+        judge_insert(session, &inspection, &mut problems).await?;
     }
     Ok(problems)
 }

@@ -41,9 +41,33 @@ impl ConcurrentIndex {
     }
 }
 
+/// Whether the statement builds, rebuilds or drops an index beside readers and writers.
+pub(super) fn works_beside_others(statement: &str) -> bool {
+    let code = statement.lines().map(|line| line.split("--").next().unwrap_or_default());
+    let mut words = code.flat_map(str::split_whitespace);
+    let first = words.next().unwrap_or_default().to_ascii_lowercase();
+    matches!(first.as_str(), "create" | "drop" | "reindex")
+        && words.take(4).any(|word| word.eq_ignore_ascii_case("concurrently"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn statements_that_work_beside_others() {
+        for (statement, expected) in [
+            ("create index concurrently a on b (c)", true),
+            ("create unique index concurrently if not exists a on b (c)", true),
+            ("-- why\ndrop index CONCURRENTLY a", true),
+            ("reindex (verbose) table concurrently t", true),
+            ("reindex table t", false),
+            ("create index a on b (concurrently)", false),
+            ("vacuum t", false),
+        ] {
+            assert_eq!(works_beside_others(statement), expected, "{statement}");
+        }
+    }
 
     #[track_caller]
     fn check(statement: &str, expected: Option<(&str, &str)>) {

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Column, Error, Executor, SqlSafeStr, Statement};
 use super::mapping_text::{place, single_select};
 use super::table::TableFacts;
 use crate::Engine;
-use crate::error::{failure, store_error};
+use crate::error::{failure, hidden_by_policy, store_error};
 use crate::session::{Raw, Session};
 
 /// A mapping that the database accepts.
@@ -28,7 +28,7 @@ pub(crate) struct MappingColumn {
 
 /// Has the database parse the mapping over `legacy`, without running it. The inner error is the
 /// reason why it is refused.
-pub(crate) async fn parse(
+pub(super) async fn parse(
     session: &mut Session,
     engine: Engine,
     definition: &Definition,
@@ -39,12 +39,12 @@ pub(crate) async fn parse(
         Err(reason) => return Ok(Err(reason)),
     };
     let head = format!(
-        "with {} as (select {} from {}), {MAPPED_ALIAS} as (",
+        "with {} as (select {} from {}) select * from (",
         legacy.quote(&legacy.name),
         legacy.quoted_columns().join(", "),
         legacy.qualified()
     );
-    match prepare(session, format!("{head}{text}\n) select * from {MAPPED_ALIAS}")).await {
+    match prepare(session, format!("{head}{text}\n) as {MAPPED_ALIAS}")).await {
         Ok(columns) => Ok(Ok(MappingFacts { text: text.to_owned(), columns })),
         Err(error) => Ok(Err(refused(error, text, head.chars().count())?)),
     }
@@ -59,8 +59,7 @@ pub(super) async fn reads_legacy(
     mapping: &MappingFacts,
 ) -> Result<bool, StoreError> {
     let sql = format!(
-        "with {} as (select 1 as crossfade_nothing), {MAPPED_ALIAS} as ({}\n) \
-         select * from {MAPPED_ALIAS}",
+        "with {} as (select 1 as crossfade_nothing) select * from ({}\n) as {MAPPED_ALIAS}",
         legacy.quote(&legacy.name),
         mapping.text
     );
@@ -74,7 +73,7 @@ pub(super) async fn reads_legacy(
 /// one; an error when it could not be asked.
 fn refused(error: Error, mapping: &str, head: usize) -> Result<Problem, StoreError> {
     let database = match (failure(&error), error.as_database_error()) {
-        (Failure::Refused, Some(database)) => database,
+        (Failure::Refused, Some(database)) if !hidden_by_policy(&error) => database,
         _ => return Err(store_error("failed to have the mapping parsed", error)),
     };
     // Positions count characters of the whole statement from 1.
@@ -104,6 +103,19 @@ pub(super) async fn prepare(
     session: &mut Session,
     sql: String,
 ) -> Result<Vec<MappingColumn>, Error> {
+    #[cfg(feature = "postgres")]
+    if session.engine() == Engine::Postgres && session.in_transaction() {
+        // A statement that does not parse would end the transaction for those that follow.
+        session.execute("savepoint crossfade_parse", Vec::new()).await?;
+        let prepared = prepare_plain(session, sql).await;
+        let end = "rollback to savepoint crossfade_parse; release savepoint crossfade_parse";
+        session.run_script(end).await?;
+        return prepared;
+    }
+    prepare_plain(session, sql).await
+}
+
+async fn prepare_plain(session: &mut Session, sql: String) -> Result<Vec<MappingColumn>, Error> {
     let sql = AssertSqlSafe(sql).into_sql_str();
     Ok(match session.raw() {
         #[cfg(feature = "mysql")]

@@ -114,7 +114,9 @@ fn stored_as(row: &Row, kind: &str, full: &str) -> (String, bool) {
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => "signed".to_owned(),
         "bit" | "year" => "unsigned".to_owned(),
         "decimal" => format!("decimal({digits}, {scale})"),
-        "datetime" | "timestamp" => format!("datetime({fraction})"),
+        "datetime" => format!("datetime({fraction})"),
+        // Compared as instants: see `Shape::instants_differ`.
+        "timestamp" => format!("timestamp({fraction})"),
         "time" => format!("time({fraction})"),
         "binary" => format!("binary({})", row.int(11)),
         "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => "binary".to_owned(),
@@ -160,6 +162,7 @@ pub(super) async fn run(
         return Ok(StepRun::DoneBefore { digest });
     }
     let outcome = async {
+        session.pin_script(step.pinned).await?;
         bound(&mut session, Engine::Mysql, timeouts).await?;
         session.run_script(&statement.text).await?;
         let (sql, args) = record(Engine::Mysql, step);

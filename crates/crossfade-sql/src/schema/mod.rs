@@ -17,12 +17,14 @@ mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod step;
+mod surroundings;
 mod table;
 
 use async_trait::async_trait;
-use crossfade_core::Definition;
+use crossfade_core::{Definition, Pinned, TableName};
 use crossfade_store::{
-    Problem, SchemaStore, ScriptStep, Statement, StatementError, StepRun, StoreError, Timeouts,
+    Problem, SchemaStore, ScriptStep, Statement, StatementError, StepRun, StoreError, Surroundings,
+    Timeouts,
 };
 
 use crate::Database;
@@ -32,7 +34,6 @@ use crate::session::Session;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::value::args;
 pub(crate) use inspection::Inspection;
-pub(crate) use mapping::{MappingColumn, MappingFacts, parse as parse_mapping};
 pub(crate) use mapping_text::skip;
 pub(crate) use table::{KeyKind, TableFacts};
 
@@ -44,6 +45,18 @@ impl SchemaStore for Database {
 
     async fn advance_sequences(&self, definition: &Definition) -> Result<Vec<String>, StoreError> {
         catalog::advance_sequences(self, definition).await
+    }
+
+    async fn surroundings(&self) -> Result<Surroundings, StoreError> {
+        surroundings::look(self).await
+    }
+
+    async fn resolve(
+        &self,
+        table: &TableName,
+        pinned: &Pinned,
+    ) -> Result<Option<TableName>, StoreError> {
+        surroundings::resolve(self, table, pinned).await
     }
 
     async fn new_has_rows(&self, definition: &Definition) -> Result<Option<bool>, StoreError> {

@@ -17,14 +17,18 @@ pub(super) async fn new_has_rows(
     definition: &Definition,
 ) -> Result<Option<bool>, StoreError> {
     let doing = "failed to look for rows on New";
-    let mut session = database.session().await.doing(doing)?;
+    let mut session = database.read_pinned(&definition.pinned).await.doing(doing)?;
     let engine = database.engine();
-    let Some(new) = TableFacts::find(&mut session, engine, &definition.new.table).await? else {
-        return Ok(None);
+    let new = TableFacts::find(&mut session, engine, &definition.new.table).await?;
+    let has_rows = match new {
+        Some(new) => {
+            let sql = format!("select 1 from {} limit 1", new.qualified());
+            Some(session.fetch_one(&sql, args![]).await.doing(doing)?.is_some())
+        }
+        None => None,
     };
-    let sql = format!("select 1 from {} limit 1", new.qualified());
-    let row = session.fetch_one(&sql, args![]).await.doing(doing)?;
-    Ok(Some(row.is_some()))
+    session.rollback().await;
+    Ok(has_rows)
 }
 
 pub(super) async fn truncate_new(
@@ -34,7 +38,7 @@ pub(super) async fn truncate_new(
 ) -> Result<(), StoreError> {
     let doing = "failed to empty New";
     let engine = database.engine();
-    let mut session = database.begin().await.doing(doing)?;
+    let mut session = database.begin_pinned(&definition.pinned).await.doing(doing)?;
     bound(&mut session, engine, timeouts).await.doing(doing)?;
     // Stage changes lock this row, so the stage stays what it is until New is empty.
     let lock =

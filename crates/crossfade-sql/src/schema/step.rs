@@ -59,6 +59,7 @@ async fn run_inside(
     if step.script == CONTRACT {
         capture::pass(database, &mut session, step.migration).await.map_err(failed)?;
     }
+    session.pin_script(step.pinned).await.doing(DOING).map_err(plain)?;
     session.run_script(&statement.text).await.map_err(failed)?;
     session.commit().await.map_err(failed)?;
     Ok(StepRun::Ran)
