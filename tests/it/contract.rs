@@ -138,7 +138,7 @@ async fn the_gate_asks_for_quiet_and_then_takes_rights_and_table() {
     project.ok(&["verify", "people"]);
     project.ok(&["stage", "people", "ramp_down"]);
     project.ok(&["stage", "people", "complete", "--approved-by", "ada"]);
-    project.run(&["contract", "people"]).expect(3).says(&["saw people used", "3600s"]);
+    project.run(&["contract", "people"]).expect(3).says(&["saw public.people used", "3600s"]);
     assert_eq!(project.stage(), "complete");
 
     project.write(file, &manifest("1s"));
@@ -146,7 +146,9 @@ async fn the_gate_asks_for_quiet_and_then_takes_rights_and_table() {
     let bench = Bench { db: project.database.open().await };
     let state = bench.state().await;
     quiet_at_least(&bench, &state, SECOND).await;
-    project.ok(&["contract", "people"]).says(&["revoked: select on `people` from pg_monitor"]);
+    project
+        .ok(&["contract", "people"])
+        .says(&["revoked: select on `public.people` from pg_monitor"]);
     assert_eq!(project.stage(), "contracted");
     project.drop().await;
 }

@@ -4,6 +4,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use crossfade::Engine;
+use crossfade_core::Pinned;
 use crossfade_store::{SchemaStore, ScriptStep, Statement, StoreErrorKind, Timeouts};
 use sqlx::{PgConnection, Postgres, Transaction};
 
@@ -88,6 +89,10 @@ async fn an_invalid_index_is_dropped_and_built_again() {
     let valid = "select count(*) from pg_index where indisvalid \
                  and indexrelid = to_regclass('people_name')";
     let there = "select count(*) from pg_class where relname = 'people_name'";
+    assert_eq!((count(&bench, there).await, count(&bench, valid).await), (0, 0));
+    // As a build leaves it whose command was killed.
+    let pool = bench.db.postgres().expect("PostgreSQL");
+    sqlx::raw_sql(index).execute(pool).await.expect_err("two rows are alike");
     assert_eq!((count(&bench, there).await, count(&bench, valid).await), (1, 0));
     bench.sql("delete from people where id = 3").await;
     project.ok(&["expand", "people"]);
@@ -127,7 +132,14 @@ async fn a_lock_that_is_not_had_leaves_nothing_behind() {
     let test = TestDatabase::create(Engine::Postgres, "no_lock").await;
     let bench = Bench::new(test.open().await).await;
     let migration = definition().name;
-    let step = ScriptStep { migration: &migration, script: "expand", position: 0, digest: "d" };
+    let pinned = Pinned::default();
+    let step = ScriptStep {
+        migration: &migration,
+        script: "expand",
+        position: 0,
+        digest: "d",
+        pinned: &pinned,
+    };
     let text = "alter table people add column extra text".to_owned();
     let statement = Statement { text, outside_transaction: false };
     let bounds = Timeouts { lock: Duration::from_millis(100), statement: Duration::from_secs(20) };

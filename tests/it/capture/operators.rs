@@ -188,6 +188,7 @@ async fn gates(engine: Engine) {
     project.ok(&["stage", "people", "complete", "--approved-by", "a", "--accept-loss", "people"]);
     let script = "delete from people where id > 1;\ndrop table people;\n";
     project.write("migrations/people/contract.sql", script);
+    project.ok(&["expand", "people"]);
     project.ok(&["contract", "people"]);
     project.ok(&["capture", "status", "people"]).says(&["not in place"]);
     project.ok(&["capture", "remove", "people"]);
