@@ -16,6 +16,7 @@ mod commit_unknown;
 mod compared;
 mod conformance;
 mod contract;
+mod conversions;
 mod deadlocks;
 mod declared;
 mod demo;

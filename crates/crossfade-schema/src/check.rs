@@ -14,6 +14,8 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// What could not be seen, one fragment each.
     pub unseen: Vec<String>,
+    /// Rows of Legacy that the mapping was tried on; `None` where it was not tried.
+    pub rows_tried: Option<u64>,
 }
 
 /// Looks at manifest, mapping, catalog and, with [`Depth::Rows`], data. Changes nothing.
@@ -50,7 +52,8 @@ pub async fn check(
         }
     }
     settle(&mut found, &definition.accepted);
-    Ok(Checked { findings: found, unseen: survey.unseen })
+    let rows_tried = survey.mapping.trial.map(|trial| trial.rows);
+    Ok(Checked { findings: found, unseen: survey.unseen, rows_tried })
 }
 
 fn misfit(manifest: &Manifest, problem: &Problem) -> Finding {

@@ -31,6 +31,13 @@ pub(crate) fn begin_snapshot() -> String {
     begin_by("", how)
 }
 
+/// Begins a transaction that sees one moment, for a look that is rolled back.
+pub(crate) fn begin_look() -> String {
+    let how = "set transaction isolation level repeatable read; \
+               start transaction with consistent snapshot";
+    begin_by("", how)
+}
+
 fn begin_by(assignments: &str, how: &str) -> String {
     format!("set {SAVE}, autocommit = 0{assignments}; {how}; savepoint {SAVEPOINT}")
 }

@@ -59,6 +59,9 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     for unseen in &checked.unseen {
         app.output.line(format_args!("not seen: {unseen}"));
     }
+    if let Some(rows) = checked.rows_tried {
+        app.output.line(tried(rows));
+    }
     let blocking = checked.findings.iter().filter(|finding| finding.blocks(stage)).count();
     let all = count(checked.findings.len() as u64, "finding");
     app.output.line(match blocking {
@@ -71,6 +74,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         "stage": stage.as_str(),
         "findings": checked.findings.iter().map(as_json).collect::<Vec<_>>(),
         "not_seen": checked.unseen,
+        "rows_tried": checked.rows_tried,
         "blocking": blocking,
     }));
     Ok(if blocking == 0 { Exit::Done } else { Exit::Refused })
@@ -85,6 +89,11 @@ async fn next(database: &Database, name: &MigrationName) -> Result<Stage, Failur
             _ => Err(error.into()),
         },
     }
+}
+
+/// How far the mapping was tried.
+pub(super) fn tried(rows: u64) -> String {
+    format!("the mapping was tried on {}, alone and among others", count(rows, "row"))
 }
 
 /// A finding for people.

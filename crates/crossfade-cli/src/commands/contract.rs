@@ -6,17 +6,21 @@ use crossfade_schema::{
     Manifest, Mode, StepOutcome, StepReport, run_script, safe_contract, shadowed,
 };
 use crossfade_sql::{Database, Engine};
-use crossfade_store::{AuditEntry, ControlStore, SchemaStore};
+use crossfade_store::{AuditEntry, ControlStore, Depth, SchemaStore};
 use serde_json::json;
 
 use crate::{
     app::App,
     commands::{
+        check::lines,
         expand::{steps, steps_json},
         options::{Reason, Waiting},
     },
     failure::{Exit, Failure},
 };
+
+/// The check of columns that the mapping never reads.
+const UNREAD_COLUMN: &str = "unread-column";
 
 /// Take rights on Legacy away and run contract.sql, through its gate.
 ///
@@ -53,6 +57,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     {
         return Err(shadowed.into());
     }
+    lost_columns(app, &database, &manifest).await?;
     if args.dry_run {
         return plan(app, args, &database, &manifest).await;
     }
@@ -100,6 +105,15 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         "steps": steps_json(&report),
     }));
     Ok(Exit::Done)
+}
+
+/// Names the columns of Legacy that the mapping never read, which are gone afterwards.
+async fn lost_columns(app: &App, database: &Database, manifest: &Manifest) -> Result<(), Failure> {
+    let looked = crossfade_schema::check(database, database, manifest, Depth::Catalog).await?;
+    for finding in looked.findings.iter().filter(|finding| finding.check.id == UNREAD_COLUMN) {
+        app.output.note(lines(finding));
+    }
+    Ok(())
 }
 
 /// Leaves the rights that were taken away in the audit trail.

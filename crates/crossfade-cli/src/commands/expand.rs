@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     app::App,
     commands::{
-        check::{as_json, lines},
+        check::{as_json, lines, tried},
         words::short,
     },
     failure::{Exit, Failure},
@@ -48,6 +48,9 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     for finding in &report.checked.findings {
         app.output.note(lines(finding));
     }
+    if let Some(rows) = report.checked.rows_tried {
+        app.output.note(tried(rows));
+    }
     steps(app.output, &report.steps);
     pinned(app.output, &report);
     let flag = &manifest.definition.read_flag;
@@ -76,6 +79,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         "steps": steps_json(&report.steps),
         "findings": report.checked.findings.iter().map(as_json).collect::<Vec<_>>(),
         "not_seen": report.checked.unseen,
+        "rows_tried": report.checked.rows_tried,
         "warnings": report.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "registration": registration,
         "legacy": report.definition.legacy.table.to_string(),

@@ -2,7 +2,7 @@
 
 mod loss;
 
-pub use loss::{Loss, loss};
+pub use loss::{Loss, loss, may_change};
 
 use super::mapping::{Conversion, MappingText, OddKeys, Source};
 use super::{Check, Finding, Severity, Survey};
@@ -62,7 +62,7 @@ pub(super) fn find(definition: &Definition, survey: &Survey, found: &mut Vec<Fin
     }
     for OddKeys { side, column, declared, class, rows } in &mapping.odd_keys {
         let message = format!(
-            "key column {column} of {side}, declared `{declared}`, holds {class} values (typeof)"
+            "key column {column} of {side}, declared `{declared}`, holds {rows} {class} value(s) (typeof)"
         );
         let object = format!("{side}.{column}");
         found.push(ODD_STORAGE_CLASS.finds(object, message).with_count(*rows));
@@ -78,7 +78,13 @@ fn of_conversion(
     let Conversion { column, from, to, changed, examined, whole } = conversion;
     let lost = from.as_deref().and_then(|from| loss(engine, from, to));
     let from_words = from.as_ref().map_or(String::new(), |from| format!(" from `{from}`"));
+    // The author of an expression has chosen its values; only a plain column gets new ones.
+    let plain = !matches!(source, Some(Source::Cast(_) | Source::AtTimeZone | Source::Expression));
     if lost == Some(Loss::Zone) {
+        // MariaDB has no type for a moment but the column's own, so an expression is all it can say.
+        if engine == "mysql" && !plain {
+            return None;
+        }
         let zone = match &definition.pinned.time_zone {
             Some(zone) => format!("time zone {zone}"),
             None => "the session's time zone".to_owned(),
@@ -93,30 +99,23 @@ fn of_conversion(
         Some(Loss::Silent(what) | Loss::Refused(what)) => format!(", which can lose {what}"),
         Some(Loss::Zone) | None => String::new(),
     };
-    let reach = if *whole {
-        format!("all {examined} rows")
-    } else {
-        format!("the first {examined} rows; others were not looked at")
-    };
+    let beyond = if *whole { "" } else { "; further rows were not looked at" };
     if *changed > 0 {
         let message = format!(
-            "storing{from_words} as `{to}` changes the value of column {column}{what}; looked at \
-             {reach}"
+            "{changed} of {examined} rows change in column {column} when they are stored{from_words} as \
+             `{to}`{what}{beyond}"
         );
         return Some(LOSSY_CONVERSION.finds(column, message).with_count(*changed));
     }
-    // Whoever writes an expression has chosen its values; only a plain column grows new ones.
-    let plain = !matches!(source, Some(Source::Cast(_) | Source::AtTimeZone | Source::Expression));
     if !plain {
         return None;
     }
     let (severity, then) = match lost? {
-        Loss::Silent(_) => (Severity::ToAccept, "no value changes yet"),
-        Loss::Refused(_) => (Severity::Warning, "New refuses values that do not fit"),
+        Loss::Silent(_) => (Severity::ToAccept, format!("none of {examined} rows changes yet")),
+        Loss::Refused(_) => (Severity::Warning, "New refuses values that do not fit".to_owned()),
         Loss::Zone => return None,
     };
-    let message =
-        format!("column {column} is stored{from_words} as `{to}`{what}; {then} ({reach})");
+    let message = format!("column {column} is stored{from_words} as `{to}`{what}; {then}{beyond}");
     Some(LOSSY_CONVERSION.finds(column, message).with_severity(severity))
 }
 

@@ -12,7 +12,7 @@ mod finding;
 mod mapping;
 mod survey;
 
-pub use conversion::{Loss, loss};
+pub use conversion::{Loss, loss, may_change};
 pub use definition::DEFINITION_MISFIT;
 pub use dependents::SEQUENCE_BEHIND;
 pub use finding::{Acceptance, Check, Finding, Severity, settle};

@@ -198,15 +198,15 @@ impl Source<'_> {
         let mut accepted = Vec::new();
         for (id, objects) in wire {
             let known = check(id.get_ref());
-            if known.is_none_or(|check| check.severity != Severity::ToAccept) {
+            if known.is_none_or(|check| check.severity == Severity::Refused) {
                 let message = match known {
                     None => format!("`{}` is not a check", id.get_ref()),
                     Some(check) => {
-                        format!("findings of `{}` are {}, not to accept", check.id, check.severity)
+                        format!("findings of `{}` are refused, and cannot be accepted", check.id)
                     }
                 };
                 let acceptable: Vec<&str> = checks()
-                    .filter(|check| check.severity == Severity::ToAccept)
+                    .filter(|check| check.severity != Severity::Refused)
                     .map(|check| check.id)
                     .collect();
                 let hint = format!("checks that can be accepted: {}", acceptable.join(", "));

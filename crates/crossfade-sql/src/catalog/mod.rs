@@ -2,6 +2,7 @@
 //!
 //! Each engine has a file of queries. Nothing is decided here.
 
+mod mapping;
 #[cfg(feature = "mysql")]
 mod mariadb;
 #[cfg(feature = "postgres")]
@@ -55,6 +56,10 @@ impl CatalogStore for Database {
             }
         }
         session.rollback().await;
+        if let Some(legacy) = legacy.as_ref().filter(|legacy| legacy.instead.is_none()) {
+            let new = new.as_ref();
+            mapping::look(self, definition, legacy, new, request.depth, &mut survey).await?;
+        }
         Ok(survey)
     }
 }

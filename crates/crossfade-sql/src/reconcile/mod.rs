@@ -28,6 +28,7 @@ use crate::schema::bound;
 use crate::session::Session;
 
 pub(crate) use repair::reconcile;
+pub(crate) use statements::Sql;
 
 /// How long a statement that holds locks on Legacy rows waits for another one. The application's
 /// writers wait behind it meanwhile.

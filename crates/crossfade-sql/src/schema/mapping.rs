@@ -28,7 +28,7 @@ pub(crate) struct MappingColumn {
 
 /// Has the database parse the mapping over `legacy`, without running it. The inner error is the
 /// reason why it is refused.
-pub(super) async fn parse(
+pub(crate) async fn parse(
     session: &mut Session,
     engine: Engine,
     definition: &Definition,
@@ -39,12 +39,12 @@ pub(super) async fn parse(
         Err(reason) => return Ok(Err(reason)),
     };
     let head = format!(
-        "with {} as (select {} from {}) select * from (",
+        "with {} as (select {} from {}), {MAPPED_ALIAS} as (",
         legacy.quote(&legacy.name),
         legacy.quoted_columns().join(", "),
         legacy.qualified()
     );
-    match prepare(session, format!("{head}{text}\n) as {MAPPED_ALIAS}")).await {
+    match prepare(session, format!("{head}{text}\n) select * from {MAPPED_ALIAS}")).await {
         Ok(columns) => Ok(Ok(MappingFacts { text: text.to_owned(), columns })),
         Err(error) => Ok(Err(refused(error, text, head.chars().count())?)),
     }
@@ -59,7 +59,8 @@ pub(super) async fn reads_legacy(
     mapping: &MappingFacts,
 ) -> Result<bool, StoreError> {
     let sql = format!(
-        "with {} as (select 1 as crossfade_nothing) select * from ({}\n) as {MAPPED_ALIAS}",
+        "with {} as (select 1 as crossfade_nothing), {MAPPED_ALIAS} as ({}\n) \
+         select * from {MAPPED_ALIAS}",
         legacy.quote(&legacy.name),
         mapping.text
     );

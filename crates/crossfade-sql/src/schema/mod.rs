@@ -34,6 +34,7 @@ use crate::session::Session;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::value::args;
 pub(crate) use inspection::Inspection;
+pub(crate) use mapping::{MappingColumn, MappingFacts, parse as parse_mapping};
 pub(crate) use mapping_text::skip;
 pub(crate) use table::{KeyKind, TableFacts};
 

@@ -30,6 +30,12 @@ impl Database {
         Ok(session)
     }
 
+    /// A transaction of SQLite's that takes no writer's place. It may write temporary tables.
+    #[cfg(feature = "sqlite")]
+    pub(crate) async fn begin_look(&self) -> Result<Session, sqlx::Error> {
+        self.begin_as("begin deferred".to_owned(), |_| {}).await
+    }
+
     /// Begins a transaction that reads one snapshot, under the pinned settings.
     pub(crate) async fn read_pinned(&self, pinned: &Pinned) -> Result<Session, sqlx::Error> {
         let mut session = self.begin_as(self.begin_snapshot(), |_| {}).await?;

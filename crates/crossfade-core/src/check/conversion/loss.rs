@@ -57,8 +57,12 @@ pub fn loss(engine: &str, from: &str, to: &str) -> Option<Loss> {
         (Integer(bytes, _), Float4) if bytes > 2 => silent("digits"),
         (Integer(bytes, _), Float8) if bytes > 4 && engine != "sqlite" => silent("digits"),
         (Integer(..), Bool) => silent("every value but 0 and 1"),
-        (Integer(..), Decimal(Some(_))) => refused("range"),
-        (Decimal(Some((_, 0))), Integer(..)) => refused("range"),
+        (Integer(bytes, _), Decimal(Some((q, t)))) => {
+            (q.saturating_sub(t) < digits(bytes)).then_some(Loss::Refused("range"))
+        }
+        (Decimal(Some((p, 0))), Integer(bytes, _)) => {
+            (p >= digits(bytes)).then_some(Loss::Refused("range"))
+        }
         (Decimal(_), Integer(..)) => silent("digits after the point"),
         (Decimal(None), Decimal(Some(_))) => silent("scale"),
         (Decimal(Some((p, s))), Decimal(Some((q, t)))) => {
@@ -102,6 +106,20 @@ pub fn loss(engine: &str, from: &str, to: &str) -> Option<Loss> {
         (Text(_) | Char(_), Numeric) => refused("texts that look like numbers"),
         _ => None,
     }
+}
+
+/// Whether storing a value of type `from` in a column of type `to` may change it, or have it refused,
+/// as far as the names show.
+#[must_use]
+pub fn may_change(engine: &str, from: &str, to: &str) -> bool {
+    let unknown = [from, to].into_iter().any(|name| kind(engine, name) == Kind::Other);
+    let same = from.eq_ignore_ascii_case(to) || engine == "sqlite" && same_affinity(from, to);
+    !same && (unknown || engine == "sqlite" || loss(engine, from, to).is_some())
+}
+
+/// Whether both name one affinity. An expression has none, as the empty name says.
+fn same_affinity(from: &str, to: &str) -> bool {
+    !from.is_empty() && kind("sqlite", from) == kind("sqlite", to)
 }
 
 fn kind(engine: &str, declared: &str) -> Kind {
@@ -168,6 +186,17 @@ fn affinity(declared: &str) -> Kind {
     }
 }
 
+/// The digits of the greatest integer of so many bytes.
+const fn digits(bytes: u32) -> u32 {
+    match bytes {
+        1 => 3,
+        2 => 5,
+        3 => 8,
+        4 => 10,
+        _ => 20,
+    }
+}
+
 /// The numbers between a type's parentheses.
 fn numbers(declared: &str) -> Vec<u32> {
     let inside = declared.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
@@ -196,6 +225,10 @@ mod tests {
                 ("numeric(12,4)", "numeric(12,2)", Some(Silent("scale"))),
                 ("numeric(12,2)", "numeric(12,4)", Some(Refused("range"))),
                 ("numeric(12,2)", "numeric(14,4)", None),
+                ("integer", "numeric(12,2)", None),
+                ("integer", "numeric(10,2)", Some(Refused("range"))),
+                ("numeric(9)", "integer", None),
+                ("numeric(10)", "integer", Some(Refused("range"))),
                 ("numeric", "numeric(12,2)", Some(Silent("scale"))),
                 ("double precision", "real", Some(Silent("digits"))),
                 ("numeric", "double precision", Some(Silent("digits"))),

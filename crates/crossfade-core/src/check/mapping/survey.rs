@@ -98,8 +98,8 @@ impl Sample {
 pub struct Conversion {
     /// New's column.
     pub column: String,
-    /// The type that the mapping yields. On MariaDB and SQLite known only where the mapping yields a
-    /// column of Legacy as it is.
+    /// The type that the mapping yields, on SQLite its affinity; `None` where it could not be found
+    /// out.
     pub from: Option<String>,
     /// New's type.
     pub to: String,
