@@ -206,6 +206,7 @@ impl Look<'_> {
 
     /// New's columns for those of Legacy's key, in the given order; `None` where one is not in the
     /// key.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
     fn on_new(&self, legacy_columns: &[String]) -> Option<Vec<String>> {
         let (legacy, new) = (self.legacy?, self.new?);
         let of = |name: &String| {

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::{Tried, attempt};
 use crate::Engine;
-use crate::reconcile::Sql;
 use crate::schema::TableFacts;
 use crate::session::Session;
 use crate::shape::{Args, Rows};
@@ -231,7 +230,10 @@ async fn chunk(
             if !super::sqlite::store(session, tried, &choose, args, columns).await? {
                 return Ok(None);
             }
-            Sql { text: format!("{sums} from temp.crossfade_stored as m"), args: Vec::new() }
+            crate::reconcile::Sql {
+                text: format!("{sums} from temp.crossfade_stored as m"),
+                args: Vec::new(),
+            }
         }
         #[cfg(any(feature = "mysql", feature = "postgres"))]
         _ => {

@@ -40,7 +40,7 @@ pub(super) async fn look(
     let engine = database.engine();
     let Survey { mapping, unseen, .. } = survey;
     mapping.legacy_columns = legacy.columns.iter().map(|column| column.name.clone()).collect();
-    let mut session = begin(database).await?;
+    let mut session = begin(database, definition).await?;
     mapping.functions =
         functions::called(&mut session, engine, &definition.mapping).await.doing(DOING)?;
     let parsed = parse_mapping(&mut session, engine, definition, legacy).await;
@@ -61,7 +61,7 @@ pub(super) async fn look(
         if !mapping.odd_keys.is_empty() {
             break;
         }
-        let mut session = begin(database).await?;
+        let mut session = begin(database, definition).await?;
         let done = match part {
             Part::Trial => trial::run(&mut session, &tried, mapping, unseen).await,
             Part::Convert => match new {
@@ -89,8 +89,8 @@ enum Part {
     Convert,
 }
 
-/// A transaction that sees one moment and is rolled back. It may write: the mapping's functions may.
-async fn begin(database: &Database) -> Result<Session, StoreError> {
+/// A transaction under the pinned settings that sees one moment and is rolled back. It may write: the mapping's functions may.
+async fn begin(database: &Database, definition: &Definition) -> Result<Session, StoreError> {
     let engine = database.engine();
     let mut session = match engine {
         #[cfg(feature = "mysql")]
@@ -103,6 +103,7 @@ async fn begin(database: &Database) -> Result<Session, StoreError> {
         Engine::Sqlite => database.begin_look().await,
     }
     .doing(DOING)?;
+    session.pin(database, &definition.pinned).await.doing(DOING)?;
     bound(&mut session, engine, TRIAL).await.doing(DOING)?;
     Ok(session)
 }
