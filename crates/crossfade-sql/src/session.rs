@@ -259,12 +259,6 @@ impl Database {
         Ok(session)
     }
 
-    /// A transaction of SQLite's that takes no writer's place. It may write temporary tables.
-    #[cfg(feature = "sqlite")]
-    pub(crate) async fn begin_look(&self) -> Result<Session, sqlx::Error> {
-        self.begin_as("begin deferred".to_owned(), |_| {}).await
-    }
-
     /// A transaction that `sql` begins, on a connection that was told of what is to come.
     async fn begin_as(
         &self,

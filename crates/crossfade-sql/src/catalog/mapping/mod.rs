@@ -89,7 +89,8 @@ enum Part {
     Convert,
 }
 
-/// A transaction under the pinned settings that sees one moment and is rolled back. It may write: the mapping's functions may.
+/// A transaction under the pinned settings that sees one moment and is rolled back. It may write,
+/// since the mapping's functions may.
 async fn begin(database: &Database, definition: &Definition) -> Result<Session, StoreError> {
     let engine = database.engine();
     let mut session = match engine {
