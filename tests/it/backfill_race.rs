@@ -212,3 +212,46 @@ async fn a_refused_row_goes_to_quarantine_and_stops_nothing() {
     })
     .await;
 }
+
+/// The batch has found row 1 refused and waits for New's key of row 2. A writer that mends row 1
+/// must come after the entry, or the batch would take the mended row away from New.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_row_stays_locked_until_its_entry_is_there() {
+    row_locks("race_refused", async |bench| {
+        bench.legacy().put(1, "bad").await.expect("put");
+        bench.legacy().put(2, "good").await.expect("put");
+        let work = Work::begin(&bench).await;
+        let app = bench.app(&Flags::forced::<&str, bool>([])).await;
+        let migration = app.migration("people").expect("registered");
+        let mut holder = Apart::of(&bench.db).await;
+        holder.run("begin; insert into people_v2 (person_id, name) values (2, 'held')").await;
+
+        let batch = async {
+            let batch = work.batch(&bench.db, "worker", 100).await.expect("the epoch is open");
+            // MariaDB looks for all of New's keys before it inserts the first row, so the writer is
+            // there first.
+            let quarantines = u64::from(bench.db.engine() == Engine::Postgres);
+            let Batch::Written { read: 2, quarantined, done: true, .. } = batch else {
+                panic!("{batch:?}");
+            };
+            assert_eq!(quarantined, quarantines);
+        };
+        let mending = async {
+            eventually("the batch waits", async || bench.sessions_waiting().await == 1).await;
+            let mending = tokio::spawn({
+                let migration = migration.clone();
+                async move { put(&migration, 1, "fine").await }
+            });
+            eventually("the writer waits or is done", async || {
+                mending.is_finished() || bench.sessions_waiting().await == 2
+            })
+            .await;
+            holder.run("rollback").await;
+            mending.await.expect("no panic").expect("written");
+        };
+        tokio::join!(batch, mending);
+        bench.expect(1, Some("fine"), Some("fine")).await;
+        bench.expect(2, Some("good"), Some("good")).await;
+    })
+    .await;
+}

@@ -51,6 +51,7 @@ mod pinned_tables;
 mod pooler;
 mod protocol;
 mod quarantine;
+mod quarantine_command;
 mod readme;
 mod register;
 mod relay;

@@ -50,7 +50,7 @@ const HARMLESS: &[Harmless] = &[
         },
     },
     Harmless {
-        rule: Rule::RefusalTakesKeyLock,
+        rule: Rule::RefusalKeepsSourceLock,
         reason: "a mark on a key that was mended meanwhile sends its reads to Legacy, which is \
                  right as well; the rule spares the gate a key that is in quarantine for nothing",
         config: Config {

@@ -41,8 +41,8 @@ pub(crate) enum Rule {
     BatchChecksSegment,
     /// Rows and cursor are saved in one transaction.
     CursorWithRows,
-    /// A refused row is tried again under the key's lock before it is marked.
-    RefusalTakesKeyLock,
+    /// A refused row stays locked on Legacy while it is marked.
+    RefusalKeepsSourceLock,
     /// A run is done with its last segment.
     RunEndsWithSegments,
     /// Leaving `dual_write` backwards voids the run.

@@ -157,12 +157,9 @@ impl Protocol {
             }
             return Some(());
         }
-        if worker.refused && state.key_is_locked(Actor::Worker(n), worker.cursor) {
-            return None;
-        }
         let worker = &mut state.workers[usize::from(n)];
         let epoch = if enters { worker.epoch } else { 0 };
-        worker.tx = Tx { epoch, key: worker.cursor, key_lock: worker.refused, ..Tx::default() };
+        worker.tx = Tx { epoch, key: worker.cursor, ..Tx::default() };
         worker.phase = WorkerPhase::Entered;
         Some(())
     }
@@ -242,16 +239,24 @@ impl Protocol {
         Some(())
     }
 
-    /// A row that New refuses is tried again under its key's lock, and then marked. Going back to
-    /// the savepoint gives the source row free.
+    /// A row that New refuses is tried again in a transaction that locks the source row before its
+    /// first savepoint, and then marked; New's row, which is behind, goes with it. Going back to a
+    /// savepoint that is older than the lock would give the source row free.
     fn refuse_batch(&self, state: &mut State, n: u8) -> Option<()> {
-        let tries_again = self.has(Rule::RefusalTakesKeyLock);
+        let keeps_source = self.has(Rule::RefusalKeepsSourceLock);
+        let worker = state.workers[usize::from(n)];
+        let stale = state.new[usize::from(worker.tx.key)] != ABSENT;
+        if worker.refused && stale && state.new_write_waits(Actor::Worker(n), worker.tx.key, false)
+        {
+            return None;
+        }
         let worker = &mut state.workers[usize::from(n)];
-        if tries_again && !worker.refused {
+        if !worker.refused {
             worker.leaves_batch();
             worker.refused = true;
         } else {
-            worker.tx.share = false;
+            worker.tx.share &= keeps_source;
+            worker.tx.new = stale.then_some(ABSENT);
             worker.tx.mark = MarkChange::Set;
             worker.phase = WorkerPhase::Inserted;
         }

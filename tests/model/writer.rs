@@ -207,6 +207,13 @@ impl Protocol {
                 if self.has(Rule::MarkWithRow) {
                     tx.mark = MarkChange::Set;
                 }
+                // New's row is behind, and goes with the entry.
+                if new == NewWrite::OrQuarantine && row(state, Side::New, writer.key) != ABSENT {
+                    if state.new_write_waits(Actor::Writer(n), writer.key, false) {
+                        return None;
+                    }
+                    tx.new = Some(ABSENT);
+                }
                 None
             }
             NewWrite::None => None,

@@ -12,7 +12,7 @@ Exit codes:
   1  failed, or interrupted
   2  wrong usage
   3  a gate refused; every reason is listed
-  4  the sides differ, or the rule sets under `flag diff --exit-code`
+  4  the sides differ, rows are refused, or the rule sets differ under `flag diff --exit-code`
   5  a lock was not had in time
 
 The database: --database-url, else CROSSFADE_DATABASE_URL, else DATABASE_URL, else `database_url` in
@@ -74,6 +74,7 @@ pub(crate) enum Command {
     Backfill(commands::backfill::Args),
     Verify(commands::verify::Args),
     Repair(commands::repair::Args),
+    Quarantine(commands::quarantine::Args),
     Capture(commands::capture::Args),
     Flag(commands::flag::Args),
     Rollback(commands::rollback::Args),

@@ -9,6 +9,7 @@ pub(crate) mod expand;
 pub(crate) mod flag;
 pub(crate) mod init;
 pub(crate) mod new;
+pub(crate) mod quarantine;
 pub(crate) mod repair;
 pub(crate) mod rollback;
 pub(crate) mod stage;
@@ -59,6 +60,7 @@ async fn run_to_end(app: &App, global: Global, command: Command) -> Result<Exit,
         Command::Verify(args) => verify::run(app, &args).await,
         Command::Capture(args) => capture::run(app, &args).await,
         Command::Repair(args) => repair::run(app, &args).await,
+        Command::Quarantine(args) => quarantine::run(app, &args).await,
         Command::Flag(args) => flag::run(app, &args).await,
         Command::Rollback(args) => rollback::run(app, &args).await,
         Command::Status(args) => status::run(app, &args).await,

@@ -18,6 +18,8 @@ pub(crate) fn rest(command: &Command) -> Option<&'static str> {
         // A watch ends without an error.
         Command::Status(args) if args.watch => None,
         Command::Flag(args) if args.ends_anywhere() => None,
+        Command::Quarantine(args) if args.ends_by_itself() => None,
+        Command::Quarantine(_) => Some("nothing was changed"),
         Command::Status(_) | Command::Check(_) | Command::Audit(_) => Some("nothing was changed"),
         Command::New(_) | Command::Init(_) => Some("what was made stays; run it again"),
         Command::Capture(_) => Some(

@@ -86,6 +86,12 @@ impl Output {
         BufWriter::with_capacity(1 << 16, io::stdout().lock())
     }
 
+    /// Stdout for many lines, the same for people and for programs. The lock is taken anew for each
+    /// buffer, so that it may be held across an await.
+    pub(crate) fn streamed() -> impl Write + Send {
+        BufWriter::with_capacity(1 << 16, io::stdout())
+    }
+
     /// What went wrong, on stderr.
     pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
         let text = match self.format {

@@ -16,6 +16,7 @@ mod key_text;
 mod lock_id;
 mod name;
 mod plan;
+mod reason;
 mod replica;
 mod run;
 mod server;
@@ -44,6 +45,7 @@ pub use name::{FlagKey, Identifier, MigrationName, NameError, TableName};
 pub use plan::{
     AtOnce, NewWrite, ReadFacts, ReadPlan, WritePlan, answer_counts, read_plan, write_plan,
 };
+pub use reason::reason_kind;
 pub use replica::{
     Continuity, LogPosition, PrimaryLog, PrimaryMoment, ReplicaFacts, ReplicaRefusal,
     replica_refusal,

@@ -16,7 +16,7 @@ use crate::current::Snapshot;
 use crate::instance::Core;
 use crate::shared::Shared;
 use crate::work::{Modify, Pair, Work};
-use crate::writer::{MAX_EPOCHS, New, Stop, Stopped, not_entered, transient_or_final};
+use crate::writer::{MAX_EPOCHS, New, NewRefusal, Stop, Stopped, not_entered, transient_or_final};
 use crate::{Migration, RequestStore, TransactionError, WriteError, spans};
 
 /// A transaction of the caller's, for statements of its own and for writes of any migrations of
@@ -212,9 +212,9 @@ impl<S: RequestStore> Migration<S> {
         // Held here, so that it is lost with this future: nobody can commit what it left midway.
         let mut tx = transaction.tx.take().ok_or(WriteError::TransactionOver)?;
         let mut snapshot = self.shared.snapshot();
-        let mut refusal: Option<String> = None;
+        let mut refusal: Option<NewRefusal> = None;
         for _ in 0..MAX_EPOCHS {
-            let new = refusal.as_deref().map_or(New::AsPlanned, New::Quarantine);
+            let new = refusal.as_ref().map_or(New::AsPlanned, New::Quarantine);
             let tried = {
                 let attempt = pin!(self.attempt_in(&snapshot, key, new, tx, work));
                 spans::within(|| spans::write(&snapshot), attempt).await
@@ -252,9 +252,9 @@ impl<S: RequestStore> Migration<S> {
                 return Err(WriteError::Aborted(Box::new(stopped(stop, &snapshot))));
             }
             match stop {
-                Stop::NewRefused(reason) => refusal = Some(reason),
+                Stop::NewRefused(refused) => refusal = Some(refused),
                 // Waiting and trying again would hold the caller's locks all the while.
-                Stop::NewTransient(error) => refusal = Some(self.reason(&error)),
+                Stop::NewTransient(error) => refusal = Some(self.trouble(&error)),
                 Stop::Closed => {
                     self.shared.meter.fence_refusals.increment(1);
                     // The next epoch decides anew whether New may be left out.
@@ -320,8 +320,8 @@ fn stopped<E: Error + 'static>(stop: Stop<E>, snapshot: &MigrationState) -> Writ
         | Stop::Final(error) => error,
         // The commit is the caller's, so its outcome is never unknown here.
         Stop::Closed | Stop::Unknown => WriteError::Fenced { epoch: snapshot.epoch },
-        Stop::NewRefused(reason) => {
-            WriteError::Store(StoreError::new(StoreErrorKind::Database, reason))
+        Stop::NewRefused(refused) => {
+            WriteError::Store(StoreError::new(StoreErrorKind::Database, refused.reason))
         }
     }
 }

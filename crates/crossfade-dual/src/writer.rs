@@ -37,9 +37,18 @@ pub(crate) enum Stop<E: Error + 'static> {
     /// Nobody knows whether the commit has come through; the operation's id will tell.
     Unknown,
     /// New refused the row where it must not fail the call; write Legacy alone and say why.
-    NewRefused(String),
+    NewRefused(NewRefusal),
     /// Trying again changes nothing.
     Final(WriteError<E>),
+}
+
+/// Why New did not take a row.
+pub(crate) struct NewRefusal {
+    /// What the quarantine entry says.
+    pub(crate) reason: String,
+    /// Whether it is the row that New refuses. A New that is locked, slow or away is left alone by
+    /// the next try.
+    pub(crate) of_the_row: bool,
 }
 
 /// A try that did not succeed, with its transaction where that was given back.
@@ -50,7 +59,7 @@ pub(crate) type Stopped<E, Tx> = (Stop<E>, Option<Tx>);
 pub(crate) enum New<'a> {
     AsPlanned,
     /// Legacy alone, and the key goes into quarantine for this reason.
-    Quarantine(&'a str),
+    Quarantine(&'a NewRefusal),
 }
 
 impl<S: RequestStore> Migration<S> {
@@ -162,12 +171,12 @@ impl<S: RequestStore> Migration<S> {
     ) -> Result<Once<T>, WriteError<E>> {
         let key = &self.spelled(key).await?;
         let _pin = self.shared.routes.write(&key.text());
-        let mut refusal: Option<String> = None;
+        let mut refusal: Option<NewRefusal> = None;
         let mut tries = 0;
         loop {
             tries += 1;
             let snapshot = self.shared.snapshot();
-            let new = refusal.as_deref().map_or(New::AsPlanned, New::Quarantine);
+            let new = refusal.as_ref().map_or(New::AsPlanned, New::Quarantine);
             let tried = {
                 let attempt = pin!(self.attempt(&snapshot, key, new, course, work));
                 spans::within(|| spans::write(&snapshot), attempt).await
@@ -180,8 +189,8 @@ impl<S: RequestStore> Migration<S> {
             drop(snapshot);
             let failed = match stop {
                 Stop::Final(error) if course.doubt.is_none() => return Err(error),
-                Stop::NewRefused(reason) => {
-                    refusal = Some(reason);
+                Stop::NewRefused(refused) => {
+                    refusal = Some(refused);
                     continue;
                 }
                 Stop::Closed => {
@@ -201,7 +210,7 @@ impl<S: RequestStore> Migration<S> {
                     match self.core.options.tries.wait(tries, rand::random()) {
                         Some(wait) => tokio::time::sleep(wait).await,
                         // Legacy alone has tries of its own.
-                        None => (refusal, tries) = (Some(self.reason(&error)), 0),
+                        None => (refusal, tries) = (Some(self.trouble(&error)), 0),
                     }
                     continue;
                 }
@@ -282,7 +291,7 @@ impl<S: RequestStore> Migration<S> {
             Err(CommitError::Transient(error)) => Err(match self.may_refuse(snapshot, new) {
                 // A wait as long as New may make it was waited once.
                 true if error.kind == StoreErrorKind::LockTimeout => {
-                    Stop::NewRefused(store.words(&error))
+                    Stop::NewRefused(self.trouble_of_store(&error))
                 }
                 true => Stop::NewTransient(WriteError::Store(error)),
                 false => Stop::Transient(WriteError::Store(error)),
@@ -307,7 +316,10 @@ impl<S: RequestStore> Migration<S> {
         error: StoreError,
     ) -> Stop<E> {
         match self.may_refuse(snapshot, new) {
-            true => Stop::NewRefused(self.core.store.words(&error)),
+            true => Stop::NewRefused(NewRefusal {
+                reason: self.core.store.words(&error),
+                of_the_row: true,
+            }),
             false => Stop::Final(WriteError::Store(error)),
         }
     }
@@ -347,12 +359,21 @@ impl<S: RequestStore> Migration<S> {
 
         match (new, plan.new) {
             (_, NewWrite::None) => {}
-            (New::Quarantine(reason), NewWrite::Remove | NewWrite::OrQuarantine) => {
+            (New::Quarantine(refused), NewWrite::Remove | NewWrite::OrQuarantine) => {
+                if refused.of_the_row && plan.new == NewWrite::OrQuarantine {
+                    let (number, limit) = (store.found_by(&tx), self.core.options.new_timeout);
+                    let stale = store.delete_stale(&mut tx, definition, key);
+                    match Box::pin(bounded(store, number, limit, stale)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => return Err((self.new_trouble(error), Some(tx))),
+                        Err(cut) => return Err(Box::pin(self.cut(cut, number, Some(tx))).await),
+                    }
+                }
                 tracing::warn!(
                     migration = %definition.name, %key,
                     "New refused a row; Legacy was written alone and the key is in quarantine"
                 );
-                let marked = store.put_into_quarantine(&mut tx, entry, reason).await;
+                let marked = store.put_into_quarantine(&mut tx, entry, &refused.reason).await;
                 if let Err(error) = marked {
                     return Err((transient_or_final(error), Some(tx)));
                 }
@@ -387,7 +408,9 @@ impl<S: RequestStore> Migration<S> {
                 let result = self.given_back(result, &loan, Side::New);
                 let (result, back) = match result {
                     Err((Stop::Final(WriteError::New(error)), tx)) if tolerant => {
-                        return Err((Stop::NewRefused(store.words(&error)), tx));
+                        let of_the_row = store.classify(&error) == Failure::Refused;
+                        let refused = NewRefusal { reason: store.words(&error), of_the_row };
+                        return Err((Stop::NewRefused(refused), tx));
                     }
                     Err((Stop::Transient(error), tx)) if tolerant => {
                         return Err((Stop::NewTransient(error), tx));
@@ -462,7 +485,7 @@ impl<S: RequestStore> Migration<S> {
         let Some(tx) = tx else {
             return (Stop::Final(WriteError::TransactionKept), None);
         };
-        let stop = Stop::NewRefused(cut.reason);
+        let stop = Stop::NewRefused(NewRefusal { reason: cut.reason, of_the_row: false });
         if cut.ended {
             return (stop, Some(tx));
         }
@@ -479,13 +502,18 @@ impl<S: RequestStore> Migration<S> {
             StoreErrorKind::Conflict | StoreErrorKind::Unavailable => {
                 Stop::NewTransient(WriteError::Store(error))
             }
-            _ => Stop::NewRefused(self.core.store.words(&error)),
+            _ => Stop::NewRefused(self.trouble_of_store(&error)),
         }
     }
 
-    /// What an error of New's says in the quarantine.
-    pub(crate) fn reason<E: Error + 'static>(&self, error: &WriteError<E>) -> String {
-        self.core.store.words(error.source().unwrap_or(error))
+    /// Trouble on New that says nothing of the row.
+    pub(crate) fn trouble<E: Error + 'static>(&self, error: &WriteError<E>) -> NewRefusal {
+        let reason = self.core.store.words(error.source().unwrap_or(error));
+        NewRefusal { reason, of_the_row: false }
+    }
+
+    fn trouble_of_store(&self, error: &StoreError) -> NewRefusal {
+        NewRefusal { reason: self.core.store.words(error), of_the_row: false }
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! [`backfill()`] inserts what is absent, [`verify()`] compares both sides chunk by chunk and
 //! repairs what it names when asked to, [`repair_journal()`] carries over the keys that writers around
-//! the SDK left dirty. All work through the ports; the rows never leave the database.
+//! the SDK left dirty, and [`retry_quarantine()`] tries what New refused. All work through the ports; the rows never leave the database.
 
 mod backfill;
 mod journal;
+mod quarantine;
 mod verify;
 
 mod cancel;
@@ -23,6 +24,7 @@ pub use journal::{
     JournalError, JournalHooks, JournalMode, JournalProgress, JournalReport, JournalSettings,
     repair_journal,
 };
+pub use quarantine::{RetryHooks, RetryReport, retry_quarantine};
 pub use verify::{
     Differences, Samples, VerifyError, VerifyHooks, VerifyMode, VerifyProgress, VerifyReport,
     VerifySettings, verify,

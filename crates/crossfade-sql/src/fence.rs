@@ -29,7 +29,7 @@ use crate::error::mysql_number;
 use crate::error::{Doing, failure, failure_in_chain, store_error, words_in_chain};
 use crate::interrupt::Mark;
 use crate::mechanism::Mechanism;
-use crate::quarantine::mark;
+use crate::quarantine::{self, mark};
 use crate::session::Session;
 use crate::value::{Value, args};
 use crate::{Database, Engine, Tx, joined, operations};
@@ -366,6 +366,16 @@ impl FencedStore for Database {
         let values = key.parts().iter().map(|part| Value::from(part.as_str())).collect();
         tx.session.execute(&sql, values).await.doing("failed to delete on New")?;
         Ok(())
+    }
+
+    async fn delete_stale(
+        &self,
+        tx: &mut Tx,
+        definition: &Definition,
+        key: &Key,
+    ) -> Result<(), StoreError> {
+        let shape = self.shape(&mut tx.session, definition).await?;
+        quarantine::delete_stale(&mut tx.session, &shape, key).await
     }
 
     async fn put_into_quarantine(

@@ -212,6 +212,19 @@ pub trait FencedStore: Send + Sync + Debug + 'static {
         key: &Key,
     ) -> Result<(), StoreError>;
 
+    /// Deletes New's row of a key that goes into quarantine, which is behind Legacy. Leaves it where
+    /// it cannot be deleted, or not without rows of other tables.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers that ends the transaction.
+    async fn delete_stale(
+        &self,
+        tx: &mut Self::Tx,
+        definition: &Definition,
+        key: &Key,
+    ) -> Result<(), StoreError>;
+
     /// Puts the key into quarantine with the reason; a later reason replaces an earlier one.
     ///
     /// # Errors

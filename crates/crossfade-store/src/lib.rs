@@ -12,6 +12,7 @@ mod declared;
 mod error;
 mod fenced;
 mod lend;
+mod quarantine;
 mod read_flag;
 mod reconcile;
 mod replica;
@@ -32,6 +33,7 @@ pub use declared::{AtOnceError, Bind, DeclaredStore, Travels};
 pub use error::{Failure, StoreError, StoreErrorKind};
 pub use fenced::{Admission, CommitError, EnterError, Entry, FencedStore, Operation};
 pub use lend::{Lent, Loan};
+pub use quarantine::{QuarantineStore, Quarantined};
 pub use read_flag::{FlagAnswer, ReadFlag};
 pub use reconcile::{
     Batch, BatchRequest, Chunk, ReconcileStore, Run, RunProgress, Segment, Verification,

@@ -12,7 +12,10 @@ use serde_json::json;
 
 use crate::{
     app::App,
-    commands::words::{count, short},
+    commands::{
+        quarantine::summary,
+        words::{count, short},
+    },
     failure::{Exit, Failure},
     interrupt::Interrupt,
     progress::Progress,
@@ -86,8 +89,13 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
     };
     let hooks = BackfillHooks { progress: &show, cancel: interrupt.cancel.clone() };
     let report = backfill(&database, &database, &args.name, settings, hooks).await;
-    let report = report.map_err(|error| failure(error, &args.name))?;
     drop(progress);
+    if let Err(BackfillError::TooManyRefused { .. }) = &report {
+        for line in summary(&database, &args.name).await?.lines() {
+            app.output.line(line);
+        }
+    }
+    let report = report.map_err(|error| failure(error, &args.name))?;
     tell(app, args, &report);
     if report.outcome == BackfillOutcome::Interrupted {
         let message = format!("interrupted after {}", count(report.read, "row"));

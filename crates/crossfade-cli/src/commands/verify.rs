@@ -85,7 +85,7 @@ pub(super) fn lines(output: Output, name: &MigrationName, report: &VerifyReport)
         }
     }
     if report.quarantined > 0 {
-        output.line(format_args!("  `crossfade status {}` lists the quarantine", name));
+        output.line(format_args!("  `crossfade quarantine {}` shows the quarantine", name));
     }
 }
 

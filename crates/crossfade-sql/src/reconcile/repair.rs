@@ -3,7 +3,7 @@
 //! A key of the journal loses its mark in the same transaction, at its end: a writer holds the Legacy
 //! row when it comes to the mark, so the mark is the last thing that is waited for on either side.
 
-use crossfade_core::{Key, MigrationState};
+use crossfade_core::{Key, MigrationState, Stage};
 use crossfade_store::{Cleaned, DirtyKey, EnterError, Entry, StoreError};
 
 use super::backfill::undoable;
@@ -14,7 +14,7 @@ use crate::capture::journal;
 use crate::error::{Doing, store_error};
 use crate::fence::announce;
 use crate::mechanism::Mechanism;
-use crate::quarantine::mark;
+use crate::quarantine::{delete_stale, mark};
 use crate::session::Session;
 use crate::value::args;
 
@@ -66,14 +66,17 @@ pub(crate) async fn reconcile(
             return Ok(Cleaned::Gone);
         }
         let marks_only = reason.is_some();
+        let shape = database.shape(&mut session, definition).await?;
         if !marks_only {
             // The upsert locks the Legacy row first and the New row after it, as writers do.
-            let shape = database.shape(&mut session, definition).await?;
             let statements = shape.make_equal(key);
             reason = undoable(&mut session, &shape, statements).await?.err();
         }
         match &reason {
             Some(reason) => {
+                if state.stage == Stage::DualWrite {
+                    delete_stale(&mut session, &shape, key).await?;
+                }
                 mark(database, &mut session, entry, reason).await?;
             }
             None => release(database, &mut session, entry).await?,

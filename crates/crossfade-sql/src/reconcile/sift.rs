@@ -16,7 +16,7 @@ use super::segments::{Step, save};
 use crate::Database;
 use crate::error::Doing;
 use crate::mechanism::Mechanism;
-use crate::quarantine::mark_all;
+use crate::quarantine::{delete_stale, mark_all};
 use crate::session::Session;
 use crate::shape::{Rows, Shape};
 
@@ -47,6 +47,9 @@ pub(super) async fn sift(
             }
             _ => groups(&mut session, &shape, request, &keys).await?,
         };
+        for (key, _) in &sifted.refused {
+            delete_stale(&mut session, &shape, key).await?;
+        }
         let name = &definition.name;
         mark_all(database, &mut session, name, request.state.epoch, &sifted.refused).await?;
         let (cursor, done) = sifted.cursor(request, &keys);

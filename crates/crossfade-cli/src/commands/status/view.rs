@@ -74,6 +74,9 @@ pub(super) fn page(status: &Status) -> String {
     });
     lines.push(format!("  quarantine   {}", count(facts.quarantined, "key")));
     lines.extend(status.quarantine.iter().map(|(key, reason)| format!("    {key}: {reason}")));
+    if facts.quarantined > 0 {
+        lines.push(format!("    all of it, by reason: `crossfade quarantine {}`", definition.name));
+    }
     lines.push(format!("  journal      {}", count(facts.journaled, "key")));
     lines.push(match &facts.capture {
         None => "  capture      none".to_owned(),
