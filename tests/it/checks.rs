@@ -308,9 +308,9 @@ async fn expand_refuses_before_it_changes_anything_and_an_acceptance_lets_it_pas
         manifest.expect("the manifest can be read")
     );
     project.write("migrations/people/migration.toml", &accepted);
-    project.ok(&["expand", "people"]).says(&["accepted: it sets no mapped column"]);
+    project.ok(&["expand", "people"]).says(&["accepted (it sets no mapped column): new-trigger"]);
     project.ok(&["audit"]).says(&["finding.accepted", "it sets no mapped column"]);
-    project.ok(&["status", "people"]).says(&["accepted: new-trigger"]);
+    project.ok(&["status", "people"]).says(&["accepted (it sets no mapped column): new-trigger"]);
     project.ok(&["stage", "people", "delete_only"]);
     project.drop().await;
 }

@@ -117,10 +117,27 @@ pub(super) fn lines(finding: &Finding) -> String {
                 (_, Stage::Off) => "holds up `expand`".to_owned(),
                 (_, gate) => format!("holds up `{gate}`"),
             };
-            lines.push(format!("    {holds}: {}", finding.advice()));
+            lines.push(format!("    {holds}: {}", finding.hint));
+            lines
+                .extend(finding.statements.iter().map(|statement| format!("        {statement};")));
+            if finding.is_to_accept() {
+                lines.push("    or accept it in migration.toml:".to_owned());
+                lines.push(format!("        [accept.{}]", finding.check.id));
+                lines.push(format!("        \"{}\" = \"REASON\"", finding.object));
+            }
         }
     }
     lines.join("\n")
+}
+
+/// A finding on one line, without what to do about it.
+pub(super) fn brief(finding: &Finding) -> String {
+    let state = match &finding.accepted {
+        Some(reason) => format!("accepted ({reason})"),
+        None if finding.severity == Severity::Warning => "warning".to_owned(),
+        None => format!("{} before `{}`", finding.severity, finding.gate),
+    };
+    format!("{state}: {finding}")
 }
 
 /// A finding for programs.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     app::App,
     commands::{
-        check::{as_json, lines, tried},
+        check::{as_json, brief, tried},
         words::short,
     },
     failure::{Exit, Failure},
@@ -46,7 +46,11 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         expand(&database, &database, &database, &manifest, app.timeouts(), mode, &app.actor)
             .await?;
     for finding in &report.checked.findings {
-        app.output.note(lines(finding));
+        app.output.note(brief(finding));
+    }
+    if !report.checked.findings.is_empty() {
+        let name = &args.name;
+        app.output.note(format_args!("`crossfade check {name}` prints what to do about each"));
     }
     if let Some(rows) = report.checked.rows_tried {
         app.output.note(tried(rows));

@@ -24,7 +24,8 @@ static INBOUND_FOREIGN_KEY: Check = Check {
     gate: Stage::Complete,
     why: "From `complete` on rows are written on New alone, so a child row that refers to a new key \
           is refused. Dropping Legacy then fails, or, on SQLite, empties or nulls the children.",
-    remedy: "point the foreign key at New before `complete`",
+    remedy: "point the foreign key at New while the stage is `ramp_down`, when both sides have every \
+             row",
 };
 
 /// A view that reads Legacy.
@@ -79,7 +80,7 @@ static LEGACY_TRIGGER: Check = Check {
     severity: Severity::ToAccept,
     gate: Stage::Complete,
     why: "From `complete` on Legacy is no longer written, so the trigger no longer fires.",
-    remedy: "create its counterpart on New, or accept that it ends",
+    remedy: "accept that it ends, and create its counterpart on New once the stage is `complete`",
 };
 
 /// A trigger on New that may change the row.
@@ -214,7 +215,7 @@ fn behind(new: &SideSurvey, sequence: &SequenceUse) -> Option<Finding> {
         if sequence.descending { sequence.next >= greatest } else { sequence.next <= greatest };
     collides.then(|| {
         let message = format!(
-            "{} gives {} to {}.{} next, which holds values up to {greatest}",
+            "{} gives {} to {}.{} next, and its keys go up to {greatest}",
             sequence.sequence, sequence.next, new.table, sequence.column
         );
         SEQUENCE_BEHIND.finds(&sequence.sequence, message).with_statement(&sequence.advance)

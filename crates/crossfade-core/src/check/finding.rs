@@ -140,7 +140,8 @@ impl Finding {
         Self { gate, ..self }
     }
 
-    /// Whether it keeps the gate to `to` shut.
+    /// Whether it keeps the gate to `to` shut. What holds up `expand` is about copying and comparing
+    /// rows, which `contracted` no longer asks about.
     #[must_use]
     pub fn blocks(&self, to: Stage) -> bool {
         let open = match self.severity {
@@ -148,17 +149,24 @@ impl Finding {
             Severity::ToAccept => self.accepted.is_some(),
             Severity::Warning => true,
         };
-        !open && self.gate <= to
+        let concerns = self.gate <= to && !(self.gate == Stage::Off && to == Stage::Contracted);
+        !open && concerns
     }
 
-    /// What to do about it, with the lines that accept it where it can be accepted.
+    /// Whether the manifest could accept it and does not.
+    #[must_use]
+    pub fn is_to_accept(&self) -> bool {
+        self.severity == Severity::ToAccept && self.accepted.is_none()
+    }
+
+    /// What to do about it on one line, with the words that accept it where it can be accepted.
     #[must_use]
     pub fn advice(&self) -> String {
         let mut advice = self.hint.clone();
         if !self.statements.is_empty() {
             advice = format!("{advice}: `{};`", self.statements.join("; "));
         }
-        if self.severity == Severity::ToAccept && self.accepted.is_none() {
+        if self.is_to_accept() {
             advice = format!(
                 "{advice}; or accept it in migration.toml: [accept.{}] \"{}\" = \"REASON\"",
                 self.check.id, self.object

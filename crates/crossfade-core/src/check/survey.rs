@@ -129,7 +129,8 @@ pub struct SequenceUse {
     pub column: String,
     /// The next value that it gives, as a number.
     pub next: i128,
-    /// The greatest value in the column; `None` while the table is empty.
+    /// The greatest value in the column, or in the key column of Legacy that it is mapped from;
+    /// `None` while both are empty.
     pub greatest: Option<i128>,
     /// Whether the counter counts downwards.
     pub descending: bool,

@@ -16,7 +16,7 @@ use crossfade_core::{Definition, Side};
 use crossfade_store::{CatalogStore, Depth, StoreError, SurveyRequest, Timeouts};
 
 use crate::error::Doing;
-use crate::schema::{TableFacts, bound};
+use crate::schema::{KeyKind, TableFacts, bound};
 use crate::session::Session;
 use crate::{Database, Engine};
 
@@ -218,6 +218,19 @@ impl Look<'_> {
             Some(new.column(self.definition.new.key.get(at)?.as_str())?.name.clone())
         };
         legacy_columns.iter().map(of).collect()
+    }
+
+    /// The key column of Legacy whose values New's `column` takes, qualified for a statement: the
+    /// table and the column.
+    fn keys_of_legacy(&self, column: &str) -> Option<(String, String)> {
+        let (legacy, new) = (self.legacy?, self.new?);
+        let is = |part: &crossfade_core::Identifier| {
+            new.column(part.as_str()).is_some_and(|found| found.name == column)
+        };
+        let at = self.definition.new.key.iter().position(is)?;
+        let part = legacy.column(self.definition.legacy.key.get(at)?.as_str())?;
+        (part.key_kind == Some(KeyKind::Integer))
+            .then(|| (legacy.qualified(), legacy.quote(&part.name)))
     }
 
     /// Columns of Legacy that `contract` drops, as the catalog spells them; empty when the table

@@ -165,6 +165,11 @@ select rulename::text from pg_rewrite where ev_class = $1::oid and rulename <> '
 /// Values that are left free between the greatest key and what a sequence gives next.
 const ROOM: u32 = 1000;
 
+/// Names as statements write them, quoted where they have to be.
+const QUOTED: &str = "\
+select quote_ident(n.name) from unnest(string_to_array($1, e'\\n')) with ordinality as n (name, at)
+order by n.at";
+
 pub(super) async fn side(
     look: &Look<'_>,
     session: &mut Session,
@@ -192,7 +197,7 @@ pub(super) async fn side(
             enabled: row.int(3) != 0,
         });
     }
-    seen.sequences = sequences(look, session, facts, unseen).await?;
+    seen.sequences = sequences(look, session, (side, &seen.table), facts, unseen).await?;
     for row in session.fetch(GRANTS, args![oid]).await? {
         seen.grants.push(Grant { grantee: row.text(0), right: row.text(1) });
     }
@@ -236,7 +241,7 @@ async fn dependents(
             on_delete: row.opt_text(3),
             recorded: true,
             move_to_new: if side == Side::Legacy {
-                move_foreign_key(look, &row, &referenced)
+                move_foreign_key(look, session, &row, &referenced).await?
             } else {
                 Vec::new()
             },
@@ -287,30 +292,37 @@ async fn dependents(
 }
 
 /// The statements that point a foreign key at New, without a scan under an exclusive lock.
-fn move_foreign_key(look: &Look<'_>, row: &Row, referenced: &[String]) -> Vec<String> {
+async fn move_foreign_key(
+    look: &Look<'_>,
+    session: &mut Session,
+    row: &Row,
+    referenced: &[String],
+) -> Result<Vec<String>, Error> {
     let (Some(columns), Some(new)) = (look.on_new(referenced), look.new) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
-    let columns: Vec<String> = columns.iter().map(|name| new.quote(name)).collect();
+    let mut names = vec![new.schema.as_str(), new.name.as_str()];
+    names.extend(columns.iter().map(String::as_str));
+    let names = texts(&session.fetch(QUOTED, args![names.join("\n")]).await?);
+    let (new, columns) = (names[..2].join("."), names[2..].join(", "));
     let (table, name, referring) = (row.text(1), row.text(2), row.text(4));
     // What follows the referenced columns: match, on update, on delete, deferrable.
     let definition = row.text(6);
     let rest = definition.rsplit_once(')').map_or("", |(_, rest)| rest.trim_end());
     let rest = rest.strip_suffix(" NOT VALID").unwrap_or(rest);
-    vec![
+    Ok(vec![
         format!(
             "alter table {table} drop constraint {name}, add constraint {name} \
-             foreign key ({referring}) references {} ({}){rest} not valid",
-            new.qualified(),
-            columns.join(", "),
+             foreign key ({referring}) references {new} ({columns}){rest} not valid"
         ),
         format!("alter table {table} validate constraint {name}"),
-    ]
+    ])
 }
 
 async fn sequences(
     look: &Look<'_>,
     session: &mut Session,
+    (side, table): (Side, &str),
     facts: &TableFacts,
     unseen: &mut Vec<String>,
 ) -> Result<Vec<SequenceUse>, Error> {
@@ -326,11 +338,18 @@ async fn sequences(
         let sql = format!("select last_value, is_called from {sequence}");
         let Some(value) = session.fetch_one(&sql, args![]).await? else { continue };
         let step = if value.int(1) != 0 { increment } else { 0 };
-        let of = facts.quote(&column);
+        let of = texts(&session.fetch(QUOTED, args![column.as_str()]).await?).concat();
         // Without an index the greatest value takes a whole scan.
         let greatest = if row.int(7) != 0 {
             let end = if increment < 0 { "min" } else { "max" };
-            let sql = format!("select {end}({of})::bigint from {}", facts.qualified());
+            let mut places = vec![(facts.qualified(), of.clone())];
+            places.extend(look.keys_of_legacy(&column).filter(|_| side == Side::New));
+            let parts: Vec<String> = places
+                .iter()
+                .map(|(table, column)| format!("(select {end}({column})::bigint from {table})"))
+                .collect();
+            let most = if increment < 0 { "least" } else { "greatest" };
+            let sql = format!("select {most}({})", parts.join(", "));
             session.fetch_one(&sql, args![]).await?.and_then(|row| row.opt_int(0))
         } else {
             unseen.push(format!("the greatest value of {column} has no index to be found by"));
@@ -341,7 +360,7 @@ async fn sequences(
             |table: Option<&TableFacts>| owner.is_some() && table.map(|table| table.oid) == owner;
         let taker = row.text(8);
         found.push(SequenceUse {
-            advance: advance(&sequence, &of, facts, (increment, row.int(9), row.int(10))),
+            advance: advance(&sequence, &of, table, (increment, row.int(9), row.int(10))),
             column,
             next: i128::from(value.int(0)) + i128::from(step),
             greatest: greatest.map(i128::from),
@@ -365,7 +384,7 @@ async fn sequences(
 /// The statement that moves a sequence beyond the column's values, with room for those that are
 /// written until it counts. `step` is the increment, the greatest and the least value of the
 /// sequence.
-fn advance(sequence: &str, column: &str, facts: &TableFacts, step: (i64, i64, i64)) -> String {
+fn advance(sequence: &str, column: &str, table: &str, step: (i64, i64, i64)) -> String {
     let (increment, most, least) = step;
     let to = if increment < 0 {
         format!("greatest(min({column}) - {ROOM}, {least})")
@@ -373,5 +392,5 @@ fn advance(sequence: &str, column: &str, facts: &TableFacts, step: (i64, i64, i6
         format!("least(max({column}) + {ROOM}, {most})")
     };
     let sequence = sequence.replace('\'', "''");
-    format!("select setval('{sequence}', (select {to} from {}))", facts.qualified())
+    format!("select setval('{sequence}', (select {to} from {table}))")
 }

@@ -5,7 +5,7 @@ use crossfade_core::{FlagFacts, Stage};
 use crossfade_store::RunProgress;
 use serde_json::{Value, json};
 
-use crate::commands::check::as_json as finding_json;
+use crate::commands::check::{as_json as finding_json, brief};
 use crate::commands::words::{count, date, reasons, share, short};
 
 /// One line for each migration.
@@ -99,8 +99,7 @@ pub(super) fn page(status: &Status) -> String {
         ));
     }
     for finding in &facts.findings {
-        let state = finding.accepted.as_ref().map_or(finding.severity.as_str(), |_| "accepted");
-        lines.push(format!("  finding      {state}: {finding}"));
+        lines.push(format!("  finding      {}", brief(finding)));
     }
     match &status.next {
         None => lines.push("  next         nothing; it is finished".to_owned()),
