@@ -53,7 +53,8 @@ async fn a_build_waits_for_an_old_snapshot_and_is_not_begun_again() {
     let db = bench.db.clone();
     let building = tokio::spawn(async move { build(&db, Duration::from_secs(60)).await });
     let waits = "select count(*) from pg_stat_progress_create_index \
-                 where phase = 'waiting for old snapshots' and current_locker_pid > 0";
+                 where phase = 'waiting for old snapshots' and current_locker_pid > 0 \
+                 and datname = current_database()";
     eventually("the build waits for the snapshot", async || {
         sqlx::query_scalar::<_, i64>(waits).fetch_one(&pool).await.expect("asked") == 1
     })

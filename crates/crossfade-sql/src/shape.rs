@@ -189,6 +189,8 @@ pub(crate) struct MappedColumn {
     /// Whether values are compared by their text: the type has no equality, or one that holds
     /// different values for equal.
     pub(crate) as_text: bool,
+    /// Whether it is a `timestamp` of MariaDB's: a moment, which a session shows as local time.
+    pub(crate) moment: bool,
     /// Whether it belongs to New's key.
     pub(crate) in_key: bool,
 }

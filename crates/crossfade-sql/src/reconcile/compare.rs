@@ -199,7 +199,7 @@ impl Shape {
                 format!("not ({} <=> {})", text("m"), text("n"))
             }
             #[cfg(feature = "mysql")]
-            Engine::Mysql if cast.starts_with("timestamp") => Self::instants_differ(name, cast),
+            Engine::Mysql if column.moment => Self::moments_differ(name, cast),
             #[cfg(feature = "mysql")]
             Engine::Mysql if cast.is_empty() => format!("not (m.{name} <=> n.{name})"),
             #[cfg(feature = "mysql")]

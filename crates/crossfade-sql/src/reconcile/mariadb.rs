@@ -62,7 +62,7 @@ impl Shape {
     /// Whether mapped and New's values of a `timestamp` are different moments. As local times, two
     /// of them are the same in the hour that comes twice when summer time ends. `cast` is New's
     /// type, to whose digits a mapped value is cut when it is stored.
-    pub(super) fn instants_differ(name: &str, cast: &str) -> String {
+    pub(super) fn moments_differ(name: &str, cast: &str) -> String {
         let digits: String = cast.chars().filter(char::is_ascii_digit).collect();
         format!(
             "not ((m.{name} is null) <=> (n.{name} is null) \

@@ -89,6 +89,7 @@ impl<'a> Inspection<'a> {
                 name: new.quote(&column.name),
                 cast: column.cast.clone(),
                 as_text: column.as_text,
+                moment: self.engine.as_str() == "mysql" && column.declared.starts_with("timestamp"),
                 in_key: key.contains(&column.name.as_str()),
             })
         });

@@ -114,9 +114,7 @@ fn stored_as(row: &Row, kind: &str, full: &str) -> (String, bool) {
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => "signed".to_owned(),
         "bit" | "year" => "unsigned".to_owned(),
         "decimal" => format!("decimal({digits}, {scale})"),
-        "datetime" => format!("datetime({fraction})"),
-        // Compared as instants: see `Shape::instants_differ`.
-        "timestamp" => format!("timestamp({fraction})"),
+        "datetime" | "timestamp" => format!("datetime({fraction})"),
         "time" => format!("time({fraction})"),
         "binary" => format!("binary({})", row.int(11)),
         "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => "binary".to_owned(),
