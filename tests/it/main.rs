@@ -67,4 +67,5 @@ mod stragglers;
 mod support;
 mod transaction_pooler;
 mod users;
+mod validate;
 mod wrapper;

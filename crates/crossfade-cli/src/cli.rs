@@ -22,6 +22,7 @@ Examples:
   crossfade init                                 once per database
   crossfade new user_settings                    then fill in migrations/user_settings
   crossfade check user_settings                  everything that could lose or change rows
+  crossfade validate user_settings               rows that would not fit
   crossfade expand user_settings
   crossfade stage user_settings delete_only
   crossfade stage user_settings dual_write
@@ -68,6 +69,7 @@ pub(crate) enum Command {
     Init(commands::init::Args),
     New(commands::new::Args),
     Check(commands::check::Args),
+    Validate(commands::validate::Args),
     Expand(commands::expand::Args),
     Contract(commands::contract::Args),
     Stage(commands::stage::Args),

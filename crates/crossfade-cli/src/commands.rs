@@ -14,6 +14,7 @@ pub(crate) mod repair;
 pub(crate) mod rollback;
 pub(crate) mod stage;
 pub(crate) mod status;
+pub(crate) mod validate;
 pub(crate) mod verify;
 
 mod options;
@@ -57,6 +58,7 @@ async fn run_to_end(app: &App, global: Global, command: Command) -> Result<Exit,
         Command::Contract(args) => contract::run(app, &args).await,
         Command::Stage(args) => stage::run(app, &args).await,
         Command::Backfill(args) => backfill::run(app, &args).await,
+        Command::Validate(args) => validate::run(app, &args).await,
         Command::Verify(args) => verify::run(app, &args).await,
         Command::Capture(args) => capture::run(app, &args).await,
         Command::Repair(args) => repair::run(app, &args).await,

@@ -14,7 +14,11 @@ use crate::{
 /// What remains of a command that Ctrl-C ends; `None` for commands that end in their own way.
 pub(crate) fn rest(command: &Command) -> Option<&'static str> {
     match command {
-        Command::Backfill(_) | Command::Verify(_) | Command::Repair(_) | Command::Demo(_) => None,
+        Command::Backfill(_)
+        | Command::Validate(_)
+        | Command::Verify(_)
+        | Command::Repair(_)
+        | Command::Demo(_) => None,
         // A watch ends without an error.
         Command::Status(args) if args.watch => None,
         Command::Flag(args) if args.ends_anywhere() => None,

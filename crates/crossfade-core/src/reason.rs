@@ -18,7 +18,9 @@ pub fn reason_kind(reason: &str) -> String {
             word.push(char);
             continue;
         }
-        kind.push_str(if is_number(&word) { "…" } else { &word });
+        // The length of a type stays, as in `varchar(3)`.
+        let is_value = is_number(&word) && !kind.ends_with('(');
+        kind.push_str(if is_value { "…" } else { &word });
         kind.push(char);
         word.clear();
     }
@@ -44,7 +46,7 @@ mod tests {
             ("row 17 is bad: 2024-02-30 12:00:00", "row … is bad: … …"),
             (
                 "value too long for type character varying(3)",
-                "value too long for type character varying(…)",
+                "value too long for type character varying(3)",
             ),
             (
                 "violates check constraint \"people_v2_name_check\"",

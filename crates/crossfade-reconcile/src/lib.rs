@@ -7,6 +7,7 @@
 mod backfill;
 mod journal;
 mod quarantine;
+mod validate;
 mod verify;
 
 mod cancel;
@@ -25,6 +26,7 @@ pub use journal::{
     repair_journal,
 };
 pub use quarantine::{RetryHooks, RetryReport, retry_quarantine};
+pub use validate::{RefusedKind, ValidateHooks, ValidateReport, validate};
 pub use verify::{
     Differences, Samples, VerifyError, VerifyHooks, VerifyMode, VerifyProgress, VerifyReport,
     VerifySettings, verify,

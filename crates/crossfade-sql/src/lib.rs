@@ -41,6 +41,7 @@ mod tracked;
 mod tx;
 #[cfg(feature = "mysql")]
 mod unbroken;
+mod validate;
 mod value;
 
 pub use database::{AnyPool, Database, Engine};

@@ -21,6 +21,7 @@ mod rule_source;
 mod schema;
 mod snapshot;
 mod switch;
+mod validate;
 
 pub use capture::{Bypass, Capture, CaptureChange, CaptureStore, Cleaned, DirtyKey, Journal};
 pub use catalog::{CatalogStore, Depth, SurveyRequest};
@@ -49,3 +50,4 @@ pub use schema::{
 };
 pub use snapshot::SnapshotStore;
 pub use switch::{FlagOff, ReadFlagSwitch, SwitchedOff};
+pub use validate::{Duplicates, Trial, Tried, ValidateStore};

@@ -97,7 +97,7 @@ fn undoes_definitions(engine: Engine) -> bool {
 
 /// Runs the statements of `expand.sql` that make something of their own, each undone by itself when
 /// it fails. What changes a table that is there might lock it for long, so it is left out.
-async fn try_expand(
+pub(crate) async fn try_expand(
     session: &mut Session,
     statements: &[String],
     unseen: &mut Vec<String>,
@@ -126,7 +126,7 @@ async fn try_expand(
 }
 
 /// The words of a statement in lower case, with names unquoted; enough to see what kind it is.
-pub(super) fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     let in_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
     text.split(|c: char| !in_word(c))
         .filter(|word| !word.is_empty())
@@ -135,7 +135,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
 }
 
 /// Whether a statement makes an object, or works on a table that was `made` by one before it.
-fn makes_only(words: &[String], made: &[String]) -> bool {
+pub(crate) fn makes_only(words: &[String], made: &[String]) -> bool {
     const MODIFIERS: [&str; 6] = ["or", "replace", "unique", "unlogged", "temporary", "temp"];
     const MADE: [&str; 9] = [
         "table",
@@ -164,7 +164,7 @@ fn makes_only(words: &[String], made: &[String]) -> bool {
 }
 
 /// The table that the statement creates.
-fn created_table(words: &[String]) -> Option<&str> {
+pub(crate) fn created_table(words: &[String]) -> Option<&str> {
     let at = words.iter().position(|word| word == "table")?;
     let name =
         words[at + 1..].iter().find(|word| !["if", "not", "exists"].contains(&word.as_str()))?;

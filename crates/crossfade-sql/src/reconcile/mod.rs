@@ -27,12 +27,14 @@ use crate::mechanism::Mechanism;
 use crate::schema::bound;
 use crate::session::Session;
 
+pub(crate) use refusal::refusal;
 pub(crate) use repair::reconcile;
+pub(crate) use sift::{Sifting, groups};
 pub(crate) use statements::Sql;
 
 /// How long a statement that holds locks on Legacy rows waits for another one. The application's
 /// writers wait behind it meanwhile.
-const LOCKS: Timeouts =
+pub(crate) const LOCKS: Timeouts =
     Timeouts { lock: Duration::from_millis(500), statement: Duration::from_secs(60) };
 
 /// Begins a transaction of a batch or a repair, in the epoch that its worker believes in, under

@@ -9,7 +9,7 @@ use crate::quoted::without_values;
 /// What the database said, without the values that it quotes, if the rows are to blame: a
 /// constraint, a value that does not convert, a trigger that raises. A missing table, a missing
 /// right or a full disk is no row's fault, and would put every row into quarantine.
-pub(super) fn refusal(error: &Error) -> Option<String> {
+pub(crate) fn refusal(error: &Error) -> Option<String> {
     if failure(error) != Failure::Refused || timed_out(error).is_some() {
         return None;
     }

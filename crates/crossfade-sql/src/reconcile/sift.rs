@@ -45,7 +45,16 @@ pub(super) async fn sift(
             Some(refused) if keys[..] == [refused.0.clone()] => {
                 Sifted { handled: 1, inserted: 0, refused: vec![refused] }
             }
-            _ => groups(&mut session, &shape, request, &keys).await?,
+            _ => {
+                let sifting = Sifting {
+                    after: request.segment.cursor.as_ref(),
+                    most: usize::try_from(request.refusals.max(1)).unwrap_or(usize::MAX),
+                    // The whole was refused already.
+                    first: keys.len().div_ceil(2),
+                    locks: true,
+                };
+                groups(&mut session, &shape, sifting, &keys).await?
+            }
         };
         for (key, _) in &sifted.refused {
             delete_stale(&mut session, &shape, key).await?;
@@ -98,12 +107,25 @@ async fn lock(
     Ok(rows.iter().filter_map(|row| shape.legacy.key_of(row, 0)).collect())
 }
 
+/// How the rows of a batch are tried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sifting<'a> {
+    /// The key that the rows follow.
+    pub(crate) after: Option<&'a Key>,
+    /// How many may be refused before it ends; at least 1.
+    pub(crate) most: usize,
+    /// Rows of the first group.
+    pub(crate) first: usize,
+    /// Whether each group locks its Legacy rows.
+    pub(crate) locks: bool,
+}
+
 /// What became of the first rows of a batch.
-struct Sifted {
+pub(crate) struct Sifted {
     /// How many were inserted, were there or are refused.
-    handled: usize,
-    inserted: u64,
-    refused: Vec<(Key, String)>,
+    pub(crate) handled: usize,
+    pub(crate) inserted: u64,
+    pub(crate) refused: Vec<(Key, String)>,
 }
 
 impl Sifted {
@@ -120,10 +142,10 @@ impl Sifted {
 }
 
 /// Inserts the rows of `keys` in groups, until all were tried or the time is over.
-async fn groups(
+pub(crate) async fn groups(
     session: &mut Session,
     shape: &Shape,
-    request: &BatchRequest<'_>,
+    sifting: Sifting<'_>,
     keys: &[Key],
 ) -> Result<Sifted, StoreError> {
     // A constraint that waits for the commit is checked with each group.
@@ -132,12 +154,10 @@ async fn groups(
     }
     session.execute("savepoint crossfade_rows", Vec::new()).await.doing(DOING)?;
     let started = Instant::now();
-    let most = usize::try_from(request.refusals.max(1)).unwrap_or(usize::MAX);
-    // The whole was refused already.
-    let mut sieve = Sieve::new(keys.len().div_ceil(2));
+    let mut sieve = Sieve::new(sifting.first);
     let mut sifted = Sifted { handled: 0, inserted: 0, refused: Vec::new() };
     while let Some(left) = keys.get(sifted.handled..).filter(|left| !left.is_empty()) {
-        let late = started.elapsed() > HOLD || sifted.refused.len() >= most;
+        let late = started.elapsed() > HOLD || sifted.refused.len() >= sifting.most;
         if late && sifted.handled > 0 {
             break;
         }
@@ -147,13 +167,10 @@ async fn groups(
             [key] => Rows::One(key),
             _ => {
                 let before = sifted.handled.checked_sub(1).and_then(|last| keys.get(last));
-                Rows::Between {
-                    after: before.or(request.segment.cursor.as_ref()),
-                    upto: group.last(),
-                }
+                Rows::Between { after: before.or(sifting.after), upto: group.last() }
             }
         };
-        match one_group(session, shape, rows).await? {
+        match one_group(session, shape, rows, sifting.locks).await? {
             Ok(inserted) => {
                 sieve.taken(group.len());
                 sifted.handled += group.len();
@@ -176,8 +193,12 @@ async fn one_group(
     session: &mut Session,
     shape: &Shape,
     rows: Rows<'_>,
+    locks: bool,
 ) -> Result<Result<u64, String>, StoreError> {
-    let insert = shape.insert_absent(rows);
+    let mut insert = shape.insert_absent(rows);
+    if !locks {
+        insert.text = insert.text.replace(shape.engine.for_share(), "");
+    }
     match session.execute(&insert.text, insert.args).await {
         Ok(inserted) => {
             // The same savepoint, after this group.

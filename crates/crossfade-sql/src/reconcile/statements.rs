@@ -41,7 +41,7 @@ impl Shape {
 
     /// The keys that follow in a range, at most `rows`, in order. Their rows stay locked against
     /// change until the transaction ends.
-    pub(super) fn batch_keys(&self, range: Rows<'_>, rows: u32) -> Sql {
+    pub(crate) fn batch_keys(&self, range: Rows<'_>, rows: u32) -> Sql {
         let mut args = Args::default();
         let within = self.legacy.within(range, &mut args);
         let limit = args.add(rows);
@@ -187,7 +187,7 @@ impl Shape {
 
     /// The common table expression of the mapped rows. The closing parenthesis has a line of its
     /// own, since a comment may end the mapping.
-    pub(super) fn mapped(&self, how: &str) -> String {
+    pub(crate) fn mapped(&self, how: &str) -> String {
         format!("{MAPPED_ALIAS} {how} ({}\n)", self.mapping)
     }
 
