@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crossfade::{Engine, Flags, Migration, Side, Stage, StoreErrorKind, WriteError};
 use crossfade_core::{Definition, Key, KeyText, SideTable};
-use crossfade_store::{FencedStore, ReconcileStore, SchemaStore};
+use crossfade_store::{
+    ChunkRequest, DifferenceKind, FencedStore, KeyRange, ReconcileStore, SchemaStore, VerifyStore,
+};
 use tokio::sync::Notify;
 
 use crate::support::{Bench, People, PeopleError, TestDatabase, definition, engines, eventually};
@@ -175,8 +177,9 @@ async fn a_row_that_is_stored_in_another_spelling_is_marked_by_the_canonical_one
         let told = bench.db.key_texts(&definition()).await.expect("asked");
         assert_eq!(told, Some(vec![texts]), "{engine} {kind}");
         let state = bench.state().await;
-        let found = bench.db.verify_chunk(&state, None, 10).await.expect("compared");
-        assert_eq!(found.missing, [key(mark)], "{engine} {kind}");
+        let request = ChunkRequest { state: &state, range: KeyRange::ALL, rows: 10, values: 0 };
+        let found = bench.db.verify_chunk(request).await.expect("compared");
+        assert_eq!(found.keys(DifferenceKind::Missing), [key(mark)], "{engine} {kind}");
         let refused = bench.db.repair(&state, &key(asked)).await.expect("repaired");
         assert!(refused.is_some(), "{engine} {kind}");
         let marks = bench.state().await.quarantined;

@@ -164,7 +164,7 @@ async fn prepare(bench: &Bench, name: &str, shape: &Shape) -> Definition {
 }
 
 async fn compared(db: &Database, definition: &Definition, mode: VerifyMode) -> VerifyReport {
-    let settings = VerifySettings { chunk_rows: Some(2), mode };
+    let settings = VerifySettings { chunk_rows: Some(2), mode, ..VerifySettings::default() };
     let hooks = VerifyHooks { progress: &|_| {}, cancel: Cancel::never() };
     verify(db, db, &definition.name, settings, hooks).await.expect("verified")
 }

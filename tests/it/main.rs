@@ -68,4 +68,7 @@ mod support;
 mod transaction_pooler;
 mod users;
 mod validate;
+mod verify_exact;
+mod verify_output;
+mod verify_workers;
 mod wrapper;

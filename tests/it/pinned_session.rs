@@ -10,7 +10,7 @@ use crossfade_store::{Batch, BatchRequest, ControlStore, ReconcileStore, SchemaS
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::PgPoolOptions;
 
-use crate::support::{Bench, OwnMariadb, TestDatabase, definition};
+use crate::support::{Bench, OwnMariadb, TestDatabase, compare_chunk, definition};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -169,7 +169,7 @@ async fn a_pooled_connection_is_given_back_as_it_was() {
         unchanged!("backfill");
         db.run_progress(&state).await.expect("progress");
         unchanged!("progress");
-        db.verify_chunk(&state, None, 100).await.expect("compared");
+        compare_chunk(&db, &state, None, 100).await.expect("compared");
         unchanged!("a verification");
         for id in ["1", "2"] {
             db.repair(&state, &key(id)).await.expect("repaired");
@@ -193,9 +193,9 @@ async fn a_session_is_given_back_after_a_failed_chunk() {
     let state = bench.go(Stage::DualWrite).await;
     let db = odd_session(&test).await;
     let before = variables(&db).await;
-    let chunk = db.verify_chunk(&state, None, 100).await.expect("compared");
+    let chunk = compare_chunk(&db, &state, None, 100).await.expect("compared");
     assert_eq!(chunk.missing, vec![key("1")], "a smaller chunk: {chunk:?}");
-    let chunk = db.verify_chunk(&state, chunk.next.as_ref(), 100).await.expect("compared");
+    let chunk = compare_chunk(&db, &state, chunk.next.as_ref(), 100).await.expect("compared");
     assert_eq!(chunk.missing, vec![key("2")], "the row that the mapping fails on");
     assert_eq!(before, variables(&db).await);
     test.drop().await;
@@ -249,7 +249,7 @@ async fn the_mapping_runs_in_the_pinned_zone() {
         // 10:00 UTC, which is noon at +02:00. sqlx's own sessions are in UTC.
         let count = "people_v2 where at = '2026-07-01 10:00:00'";
         assert_eq!(bench.rows(count).await, 1, "{engine}");
-        let chunk = bench.db.verify_chunk(&state, None, 10).await.expect("compared");
+        let chunk = compare_chunk(&bench.db, &state, None, 10).await.expect("compared");
         assert!(chunk.differing.is_empty(), "{engine}: {chunk:?}");
         test.drop().await;
     }
@@ -280,10 +280,10 @@ async fn the_hour_that_comes_twice_is_compared_by_its_moments() {
     for moment in ["2026-10-25 00:30:00", "2026-10-25 01:30:00"] {
         assert_eq!(bench.rows(&format!("people_v2 where at = '{moment}'")).await, 1, "{moment}");
     }
-    let chunk = bench.db.verify_chunk(&state, None, 10).await.expect("compared");
+    let chunk = compare_chunk(&bench.db, &state, None, 10).await.expect("compared");
     assert!(chunk.differing.is_empty(), "{chunk:?}");
     bench.sql("update people_v2 set at = '2026-10-25 01:30:00' where person_id = 1").await;
-    let chunk = bench.db.verify_chunk(&state, None, 10).await.expect("compared");
+    let chunk = compare_chunk(&bench.db, &state, None, 10).await.expect("compared");
     assert_eq!(chunk.differing, vec![key("1")]);
 }
 

@@ -28,8 +28,8 @@ pub use journal::{
 pub use quarantine::{RetryHooks, RetryReport, retry_quarantine};
 pub use validate::{RefusedKind, ValidateHooks, ValidateReport, validate};
 pub use verify::{
-    Differences, Samples, VerifyError, VerifyHooks, VerifyMode, VerifyProgress, VerifyReport,
-    VerifySettings, verify,
+    Differences, Reach, Recorded, Resumed, Sample, Samples, Start, VerifyError, VerifyHooks,
+    VerifyMode, VerifyProgress, VerifyReport, VerifySettings, verify, verify_with,
 };
 
 #[cfg(test)]

@@ -1,36 +1,27 @@
 //! Verification: comparing both sides over the whole key range, and repairing what differs.
 
+mod options;
+mod report;
+
+mod cut;
 mod pass;
+mod repairs;
+mod saved;
 
-use std::time::Duration;
+use std::sync::Mutex;
 
-use crossfade_core::{Key, MigrationName, RunId, Stage};
-use crossfade_store::{ControlStore, ReconcileStore, StoreError, Verification};
+use crossfade_core::{Key, MigrationName, MigrationState, RunId, Stage};
+use crossfade_store::{
+    ControlStore, Difference, PassProgress, StoreError, Verification, VerifyStore,
+};
 use tokio::time::Instant;
 
 use crate::{Cancel, retry::retrying};
-use pass::Pass;
-
-/// Whether a verification changes anything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum VerifyMode {
-    /// It compares.
-    #[default]
-    Compare,
-    /// It compares and makes New equal to the mapped Legacy row of every key that differs or is in
-    /// quarantine. Such a pass opens no gate; the next one may.
-    Repair,
-}
-
-/// How a verification works.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VerifySettings {
-    /// Fixed number of Legacy rows in a chunk. Default: `None`, which starts at 1000 and aims at
-    /// 250 ms.
-    pub chunk_rows: Option<u32>,
-    /// Whether it repairs. Default: it compares.
-    pub mode: VerifyMode,
-}
+use cut::{Cut, stride};
+pub use options::{Reach, Sample, Start, VerifyMode, VerifySettings};
+use pass::{Pass, Totals};
+pub use report::{Differences, Recorded, Resumed, Samples, VerifyReport};
+use saved::{SaveWhen, Saved};
 
 /// How far a verification is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,62 +49,6 @@ impl std::fmt::Debug for VerifyHooks<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VerifyHooks").field("cancel", &self.cancel).finish_non_exhaustive()
     }
-}
-
-/// Numbers of keys, by what is wrong with them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Differences {
-    /// The New row is not the mapped Legacy row.
-    pub differing: u64,
-    /// The mapping yields a row that New lacks.
-    pub missing: u64,
-    /// New has a row that the mapping does not yield.
-    pub orphaned: u64,
-}
-
-impl Differences {
-    /// All of them.
-    #[must_use]
-    pub const fn total(self) -> u64 {
-        self.differing + self.missing + self.orphaned
-    }
-}
-
-/// The first keys of each kind, at most [`Samples::LIMIT`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Samples {
-    /// Keys that differ.
-    pub differing: Vec<Key>,
-    /// Keys that New lacks.
-    pub missing: Vec<Key>,
-    /// Keys that only New has.
-    pub orphaned: Vec<Key>,
-}
-
-impl Samples {
-    /// How many keys of each kind are kept.
-    pub const LIMIT: usize = 20;
-}
-
-/// What a verification found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifyReport {
-    /// Keys compared.
-    pub compared: u64,
-    /// What differed when it was compared.
-    pub found: Differences,
-    /// Keys made equal by this pass, those that were in quarantine included.
-    pub repaired: u64,
-    /// Keys in quarantine at its end.
-    pub quarantined: u64,
-    /// Keys that are known to differ at its end: found and not repaired, or in quarantine.
-    pub remaining: u64,
-    /// Some of the keys that differed.
-    pub samples: Samples,
-    /// Whether it was cancelled before its end; nothing was recorded then.
-    pub interrupted: bool,
-    /// How long it took.
-    pub elapsed: Duration,
 }
 
 /// Why a verification did not take place, or not to its end. Repairs that were made stay.
@@ -147,6 +82,12 @@ pub enum VerifyError {
         /// Columns of a key.
         columns: usize,
     },
+    /// The database has no estimate of Legacy's rows, by which a sample of so many is spread.
+    #[error("the number of rows is unknown, so a sample of {rows} cannot be spread over them")]
+    NoEstimate {
+        /// The keys that were asked for.
+        rows: u64,
+    },
     /// The database failed, or the migration is unknown.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -167,6 +108,9 @@ impl VerifyError {
                     .into(),
             ),
             Self::StageLeft { .. } => Some("verify again".into()),
+            Self::NoEstimate { .. } => Some(
+                "name a share, such as `--sample 1%`, or have the database analyze Legacy".into(),
+            ),
             Self::BadKey { .. } => None,
             Self::Store(error) => error.hint.clone(),
         }
@@ -184,11 +128,31 @@ impl VerifyError {
 ///
 /// Dropped midway, nothing is recorded. Each repair is a transaction of its own and stays.
 pub async fn verify(
-    store: &dyn ReconcileStore,
+    store: &dyn VerifyStore,
     control: &dyn ControlStore,
     migration: &MigrationName,
     settings: VerifySettings,
     hooks: VerifyHooks<'_>,
+) -> Result<VerifyReport, VerifyError> {
+    verify_with(store, control, migration, settings, hooks, &|_| {}).await
+}
+
+/// [`verify`], and calls `on_difference` for each key that differs as soon as its chunk was compared.
+///
+/// # Errors
+///
+/// See [`VerifyError`].
+///
+/// # Cancel safety
+///
+/// Like [`verify`].
+pub async fn verify_with(
+    store: &dyn VerifyStore,
+    control: &dyn ControlStore,
+    migration: &MigrationName,
+    settings: VerifySettings,
+    hooks: VerifyHooks<'_>,
+    on_difference: &(dyn Fn(&Difference) + Send + Sync),
 ) -> Result<VerifyReport, VerifyError> {
     let started = Instant::now();
     let state = control.migration(migration).await?;
@@ -204,48 +168,111 @@ pub async fn verify(
     let estimated_rows = progress.as_ref().and_then(|progress| progress.estimated_rows);
     let run = progress.map(|progress| progress.run.id);
     let epoch = state.epoch;
+    let whole = settings.reach.is_whole();
+    // A repair fails by itself where nothing can be written.
+    let look = match settings.mode {
+        VerifyMode::Compare if whole => retrying(|| store.only_looks(&state)).await?,
+        _ => None,
+    };
+    let mut saved = None;
+    let mut earlier = None;
+    if whole && settings.mode == VerifyMode::Compare && look.is_none() {
+        earlier = resumable(store, &state, settings.start, run).await?;
+        let base = PassProgress { run, epoch, started_ms, compared: 0, upto: Key::new(Vec::new()) };
+        let (started_ms, compared) =
+            earlier.as_ref().map_or((started_ms, 0), |it| (it.started_ms, it.compared));
+        saved = Some(Saved::new(PassProgress { started_ms, compared, ..base }));
+    }
+    let resumed =
+        earlier.as_ref().map(|it| Resumed { compared: it.compared, started_ms: it.started_ms });
+    let stride = stride(store, &state, &settings).await?;
 
-    let mut pass = Pass::new(store, control, settings, hooks, state, estimated_rows);
+    let Reach { from, to, .. } = settings.reach.clone();
+    let compared = resumed.map_or(0, |resumed| resumed.compared);
+    let pass = Pass {
+        store,
+        control,
+        settings: &settings,
+        hooks,
+        on_difference,
+        state,
+        estimated_rows,
+        cut: Cut::new(from, earlier.map(|it| it.upto), to, stride),
+        totals: Mutex::new(Totals { compared, ..Totals::default() }),
+        saved,
+    };
     pass.compare().await?;
-    if settings.mode == VerifyMode::Repair {
+    if settings.mode == VerifyMode::Repair && whole {
         pass.repair_quarantined().await?;
     }
 
+    if pass.totals().interrupted {
+        pass.save(SaveWhen::Now).await;
+    }
     let now = retrying(|| control.migration(migration)).await?;
-    let found = pass.found;
+    let totals = std::mem::take(&mut *pass.totals());
     let quarantined = now.quarantined.len() as u64;
-    let report = VerifyReport {
-        compared: pass.compared,
-        found,
-        repaired: pass.repaired,
+    let known = totals.repaired_differences + totals.newly_quarantined;
+    let mut report = VerifyReport {
+        compared: totals.compared,
+        found: totals.found,
+        columns: totals.columns,
+        repaired: totals.repaired,
         quarantined,
-        remaining: found.total() - pass.repaired_differences - pass.newly_quarantined + quarantined,
-        samples: std::mem::take(&mut pass.samples),
-        interrupted: pass.interrupted,
+        remaining: totals.found.total() - known + quarantined,
+        samples: totals.samples,
+        stuck: totals.stuck,
+        stuck_samples: totals.stuck_samples,
+        resumed,
+        recorded: Recorded::Yes,
+        interrupted: totals.interrupted,
         elapsed: started.elapsed(),
     };
     if report.interrupted {
+        report.recorded = Recorded::Interrupted;
         return Ok(report);
     }
     let same_run = run.is_none() || newest_run(store, &now).await? == run;
     if !now.stage.compares() || !same_run {
         return Err(VerifyError::StageLeft { stage: now.stage });
     }
+    if !whole || look.is_some() {
+        report.recorded = look.map_or(Recorded::Partial, Recorded::Look);
+        return Ok(report);
+    }
     let verification = Verification {
         run,
         epoch,
-        started_ms,
+        started_ms: resumed.map_or(started_ms, |resumed| resumed.started_ms),
         compared: report.compared,
-        differences: found.total(),
+        differences: report.found.total(),
         repaired: report.repaired,
     };
     retrying(|| store.record_verification(&now, verification)).await?;
+    if pass.saved.is_some() {
+        saved::forget(store, &now).await;
+    }
     Ok(report)
 }
 
+/// Where an interrupted pass stopped, if this one may go on there.
+async fn resumable(
+    store: &dyn VerifyStore,
+    state: &MigrationState,
+    start: Start,
+    run: Option<RunId>,
+) -> Result<Option<PassProgress>, StoreError> {
+    if start == Start::Anew {
+        saved::forget(store, state).await;
+        return Ok(None);
+    }
+    let earlier = retrying(|| store.pass_progress(state)).await?;
+    Ok(earlier.filter(|earlier| earlier.run == run && earlier.epoch == state.epoch))
+}
+
 async fn newest_run(
-    store: &dyn ReconcileStore,
-    state: &crossfade_core::MigrationState,
+    store: &dyn VerifyStore,
+    state: &MigrationState,
 ) -> Result<Option<RunId>, StoreError> {
     Ok(retrying(|| store.run_progress(state)).await?.map(|progress| progress.run.id))
 }

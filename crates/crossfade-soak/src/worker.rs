@@ -93,7 +93,7 @@ async fn work(database: &Database, name: &MigrationName, log: &Log) -> Result<Re
         true => VerifyMode::Compare,
         false => VerifyMode::Repair,
     };
-    let settings = VerifySettings { chunk_rows: Some(50), mode };
+    let settings = VerifySettings { chunk_rows: Some(50), mode, ..VerifySettings::default() };
     let hooks = VerifyHooks { progress: &|_| {}, cancel: Cancel::never() };
     let report = verify(database, database, name, settings, hooks).await?;
     let samples = report.samples;

@@ -135,6 +135,17 @@ impl Engine {
         }
     }
 
+    /// The texts in a row. PostgreSQL's function takes 100 at most, SQLite has it of late.
+    pub(crate) fn concat(self, texts: &[String]) -> String {
+        match self {
+            _ if texts.is_empty() => "''".to_owned(),
+            #[cfg(feature = "mysql")]
+            Self::Mysql => format!("concat({})", texts.join(", ")),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => texts.join(" || "),
+        }
+    }
+
     /// The value that such an insert would have stored in a column.
     pub(crate) fn proposed(self, column: &str) -> String {
         match self {

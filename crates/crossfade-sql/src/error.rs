@@ -208,7 +208,7 @@ fn no_such_table(error: &sqlx::Error) -> bool {
 }
 
 /// Whether the server, the file or the transaction takes no writes.
-fn read_only(error: &sqlx::Error) -> bool {
+pub(crate) fn read_only(error: &sqlx::Error) -> bool {
     #[cfg(feature = "mysql")]
     if let Some(number) = mysql_number(error) {
         return matches!(number, 1290 | 1792 | 1836);
@@ -229,7 +229,7 @@ pub(crate) fn hidden_by_policy(error: &sqlx::Error) -> bool {
 }
 
 /// Whether the user lacks a right: to a table, a column, a procedure or a schema.
-fn forbidden(error: &sqlx::Error) -> bool {
+pub(crate) fn forbidden(error: &sqlx::Error) -> bool {
     #[cfg(feature = "mysql")]
     if let Some(number) = mysql_number(error) {
         return matches!(number, 1044 | 1142 | 1143 | 1227 | 1370);

@@ -150,14 +150,18 @@ pub(crate) async fn let_go(mut session: Session, lock: &str) {
     }
 }
 
+/// The first two numbers of a version.
+pub(crate) fn release(version: &str) -> Option<(u32, u32)> {
+    // Replication made old servers begin with `5.5.5-`.
+    let mut parts = version.trim_start_matches("5.5.5-").split(['.', '-']);
+    let mut number = || parts.next()?.parse().ok();
+    Some((number()?, number()?))
+}
+
 /// The schema of a server that can be worked with.
 pub(crate) fn accepted(version: &str, schema: Option<String>) -> Result<String, StoreError> {
     let invalid = |message: String| StoreError::new(StoreErrorKind::Invalid, message);
-    let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
-    // Replication made old servers begin with `5.5.5-`.
-    let mut parts = version.trim_start_matches("5.5.5-").split(['.', '-']);
-    let found = (number(parts.next()), number(parts.next()));
-    if !version.contains("MariaDB") || found < (Some(10), Some(6)) {
+    if !version.contains("MariaDB") || release(version) < Some((10, 6)) {
         let error = invalid(format!("the server has version {version}"));
         return Err(error.with_hint("MariaDB 10.6 or later is needed; MySQL is not supported"));
     }

@@ -30,6 +30,8 @@ pub(crate) struct KeyColumn {
     pub(crate) text: KeyText,
     /// The collation of a text, where stored keys have to be given it: on MariaDB.
     pub(crate) collation: Option<String>,
+    /// Whether it may be NULL.
+    pub(crate) nullable: bool,
 }
 
 impl KeyColumn {
@@ -183,16 +185,65 @@ pub(crate) struct MappedColumn {
     /// Quoted name.
     pub(crate) name: String,
     /// Type on New that a mapped value takes when it is stored, without a length that a cast would
-    /// cut it to. Empty where New's affinity converts, as on SQLite. With `as_text` on MariaDB the
-    /// collation that texts are compared by.
+    /// cut it to. Empty where New's affinity converts, as on SQLite. For MariaDB's texts the
+    /// collation that they are compared by.
     pub(crate) cast: String,
-    /// Whether values are compared by their text: the type has no equality, or one that holds
-    /// different values for equal.
-    pub(crate) as_text: bool,
-    /// Whether it is a `timestamp` of MariaDB's: a moment, which a session shows as local time.
-    pub(crate) moment: bool,
+    /// How values are compared.
+    pub(crate) compared: Compared,
+    /// New's collation, where its type has one.
+    pub(crate) collation: Option<String>,
     /// Whether it belongs to New's key.
     pub(crate) in_key: bool,
+    /// Whether its equality, which joins the sides where it belongs to the key, holds texts for
+    /// equal that are stored differently.
+    pub(crate) padded: bool,
+}
+
+impl MappedColumn {
+    /// Whether equal rows need equal values in it: everything but a key column whose equality has
+    /// compared the values already.
+    pub(crate) fn is_compared(&self) -> bool {
+        !self.in_key || self.padded
+    }
+
+    /// The name without the engine's quotes.
+    pub(crate) fn bare_name(&self) -> String {
+        let quote = self.name.chars().next().unwrap_or_default();
+        let inner = self.name.strip_prefix(quote).and_then(|name| name.strip_suffix(quote));
+        inner.unwrap_or(&self.name).replace(&format!("{quote}{quote}"), &quote.to_string())
+    }
+}
+
+/// How two values of a type are compared, so that equal means stored alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// By the type's own equality, which tells any two stored values apart.
+    Value,
+    /// By their texts: the type has no equality, or one that is coarser, such as that of
+    /// PostgreSQL's `interval`, `citext` or `jsonb`.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    Text,
+    /// By their texts with the blanks at the end, which a cast of PostgreSQL's `bpchar` drops.
+    #[cfg(feature = "postgres")]
+    Blanks,
+    /// By equality, and by their texts where they are zero: 0 equals -0.
+    #[cfg(feature = "postgres")]
+    Float,
+    /// By the documents that their texts stand for.
+    #[cfg(feature = "postgres")]
+    Json,
+    /// By the documents: normalized where the server can, else without insignificant blanks.
+    #[cfg(feature = "mysql")]
+    MariaDbJson {
+        /// Whether the server has `json_normalize`.
+        normalize: bool,
+    },
+    /// By the point in time with this many digits of a second: a local time may occur twice.
+    #[cfg(feature = "mysql")]
+    Timestamp(i64),
+    /// By storage class and value: the column keeps 1, 1.0 and '1' as they are.
+    #[cfg(feature = "sqlite")]
+    StorageClass,
 }
 
 /// Everything that statements about a migration's rows are built from.

@@ -22,6 +22,7 @@ mod schema;
 mod snapshot;
 mod switch;
 mod validate;
+mod verify;
 
 pub use capture::{Bypass, Capture, CaptureChange, CaptureStore, Cleaned, DirtyKey, Journal};
 pub use catalog::{CatalogStore, Depth, SurveyRequest};
@@ -36,9 +37,7 @@ pub use fenced::{Admission, CommitError, EnterError, Entry, FencedStore, Operati
 pub use lend::{Lent, Loan};
 pub use quarantine::{QuarantineStore, Quarantined};
 pub use read_flag::{FlagAnswer, ReadFlag};
-pub use reconcile::{
-    Batch, BatchRequest, Chunk, ReconcileStore, Run, RunProgress, Segment, Verification,
-};
+pub use reconcile::{Batch, BatchRequest, ReconcileStore, Run, RunProgress, Segment};
 pub use replica::{
     PrimaryStanding, Replica, ReplicaStanding, ReplicaStore, Route, current_route, routed,
 };
@@ -51,3 +50,7 @@ pub use schema::{
 pub use snapshot::SnapshotStore;
 pub use switch::{FlagOff, ReadFlagSwitch, SwitchedOff};
 pub use validate::{Duplicates, Trial, Tried, ValidateStore};
+pub use verify::{
+    Chunk, ChunkRequest, Difference, DifferenceKind, KeyRange, PassProgress, ValuePair,
+    Verification, VerifyStore,
+};

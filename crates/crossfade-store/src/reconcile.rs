@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crossfade_core::{Epoch, Key, MigrationState, RunId, RunState};
+use crossfade_core::{Key, MigrationState, RunId, RunState};
 
 use crate::{EnterError, StoreError};
 
@@ -93,39 +93,7 @@ pub struct RunProgress {
     pub elapsed_ms: i64,
 }
 
-/// What comparing one chunk of keys found, in one snapshot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chunk {
-    /// Where the next chunk begins; `None` when this was the last.
-    pub next: Option<Key>,
-    /// Keys compared.
-    pub compared: u64,
-    /// Keys whose New row differs from the mapped Legacy row.
-    pub differing: Vec<Key>,
-    /// Keys that the mapping yields and New lacks.
-    pub missing: Vec<Key>,
-    /// Keys on New that the mapping does not yield.
-    pub orphaned: Vec<Key>,
-}
-
-/// A finished verification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verification {
-    /// The run whose rows it compared.
-    pub run: Option<RunId>,
-    /// The epoch it took place in.
-    pub epoch: Epoch,
-    /// When it began, in milliseconds since 1970, by the database's clock.
-    pub started_ms: i64,
-    /// Keys compared.
-    pub compared: u64,
-    /// Keys that differed, were missing or were orphaned.
-    pub differences: u64,
-    /// Keys repaired.
-    pub repaired: u64,
-}
-
-/// Moves and compares rows, pushed down into the database.
+/// Moves rows, pushed down into the database.
 #[async_trait]
 pub trait ReconcileStore: Send + Sync + Debug {
     /// The run of the current `dual_write`, begun now when there is none. The upper bound is
@@ -192,19 +160,6 @@ pub trait ReconcileStore: Send + Sync + Debug {
     /// Whatever the database answers.
     async fn refusals(&self, state: &MigrationState, run: RunId) -> Result<u64, StoreError>;
 
-    /// Compares mapping and New for the `rows` Legacy keys after `after`, and New's keys between.
-    /// Quarantined keys count as compared and are not named.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the database answers.
-    async fn verify_chunk(
-        &self,
-        state: &MigrationState,
-        after: Option<&Key>,
-        rows: u32,
-    ) -> Result<Chunk, StoreError>;
-
     /// Makes New equal to the mapped Legacy row of one key, under the key's lock and the locked
     /// Legacy row, through the fence; takes the key out of quarantine, or puts it there when New
     /// refuses it. Returns the reason in that case.
@@ -214,15 +169,4 @@ pub trait ReconcileStore: Send + Sync + Debug {
     /// [`EnterError::Closed`] when the epoch was closed.
     async fn repair(&self, state: &MigrationState, key: &Key)
     -> Result<Option<String>, EnterError>;
-
-    /// Stores a finished verification.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the database answers.
-    async fn record_verification(
-        &self,
-        state: &MigrationState,
-        verification: Verification,
-    ) -> Result<(), StoreError>;
 }

@@ -4,8 +4,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use crossfade::{Crossfade, Database, Flags, Migration, Options, Stage, Transaction, WriteError};
-use crossfade_core::{BackfillOptions, Definition, GateOptions, MigrationState, SideTable};
-use crossfade_store::{ControlStore, StageChange};
+use crossfade_core::{BackfillOptions, Definition, GateOptions, Key, MigrationState, SideTable};
+use crossfade_store::{
+    ChunkRequest, ControlStore, DifferenceKind, KeyRange, StageChange, StoreError, VerifyStore,
+};
 use sqlx::AssertSqlSafe;
 
 use super::{People, PeopleError, Side, waiting};
@@ -247,4 +249,31 @@ where
     tokio::time::timeout(WAIT, asking)
         .await
         .unwrap_or_else(|_| panic!("still not after {WAIT:?}: {what}"));
+}
+
+/// What comparing a chunk found, by kind.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    pub(crate) next: Option<Key>,
+    pub(crate) differing: Vec<Key>,
+    pub(crate) missing: Vec<Key>,
+}
+
+/// Compares the next `rows` keys of either side after a key.
+pub(crate) async fn compare_chunk(
+    db: &Database,
+    state: &MigrationState,
+    after: Option<&Key>,
+    rows: u32,
+) -> Result<Compared, StoreError> {
+    let range = KeyRange::Between { after, upto: None };
+    let request = ChunkRequest { state, range, rows, values: 0 };
+    let end = db.chunk_end(request).await?;
+    let range = KeyRange::Between { after, upto: end.as_ref() };
+    let chunk = db.verify_chunk(ChunkRequest { range, ..request }).await?;
+    Ok(Compared {
+        differing: chunk.keys(DifferenceKind::Differing),
+        missing: chunk.keys(DifferenceKind::Missing),
+        next: chunk.next.or(end),
+    })
 }

@@ -14,7 +14,9 @@ mod traces;
 mod waiting;
 
 pub(crate) use apart::Apart;
-pub(crate) use bench::{Bench, WAIT, definition, delete, eventually, put, put_in, read_side};
+pub(crate) use bench::{
+    Bench, WAIT, compare_chunk, definition, delete, eventually, put, put_in, read_side,
+};
 pub(crate) use cli::{Answer, Project, binary};
 pub(crate) use database::{TestDatabase, engines};
 pub(crate) use dropped::{acknowledged, drop_after, dropped_at_every_point, panic_at, panics};

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     app::App,
     commands::{
-        verify::{lines, report_json},
+        verify::{Values, exit, lines, report_json},
         words::{count, short},
     },
     failure::{Exit, Failure},
@@ -87,14 +87,17 @@ async fn compare(
     let hooks = VerifyHooks { progress: &show, cancel: interrupt.cancel.clone() };
     let report = verify(database, database, &args.name, settings, hooks).await?;
     drop(progress);
-    lines(app.output, &args.name, &report);
+    lines(app.output, &args.name, &report, Values::Redacted);
     let mut value = journal_json(&args.name, journal);
-    value["verification"] = report_json(&args.name, &report);
+    value["verification"] = report_json(&args.name, &report, Values::Redacted);
     app.output.result(&value);
     if report.interrupted {
         return Err(interrupted(journal.repaired + report.repaired));
     }
-    Ok(if report.remaining == 0 && journal.left == 0 { Exit::Done } else { Exit::Differ })
+    match exit(&report)? {
+        Exit::Done if journal.left > 0 => Ok(Exit::Differ),
+        exit => Ok(exit),
+    }
 }
 
 fn interrupted(repaired: u64) -> Failure {

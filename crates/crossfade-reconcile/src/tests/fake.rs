@@ -13,8 +13,9 @@ use crossfade_core::{
     RunState, SideTable, Stage, ToKey,
 };
 use crossfade_store::{
-    Batch, BatchRequest, Chunk, EnterError, ReconcileStore, Run, RunProgress, Segment, StoreError,
-    StoreErrorKind, Verification,
+    Batch, BatchRequest, Chunk, ChunkRequest, Difference, DifferenceKind, EnterError, KeyRange,
+    PassProgress, ReconcileStore, Run, RunProgress, Segment, StoreError, StoreErrorKind,
+    Verification, VerifyStore,
 };
 use tokio::{task::yield_now, time::Instant};
 
@@ -36,6 +37,8 @@ pub(super) struct Inner {
     pub(super) new: BTreeMap<i64, String>,
     /// Keys that New refuses.
     pub(super) refused: BTreeSet<i64>,
+    /// Keys that New stores in its own way, whatever is written.
+    pub(super) stuck: BTreeSet<i64>,
     pub(super) run: Option<Run>,
     pub(super) segments: Vec<Held>,
     pub(super) inserted: u64,
@@ -44,6 +47,9 @@ pub(super) struct Inner {
     pub(super) failures: Vec<StoreErrorKind>,
     pub(super) at_batch: Option<Event>,
     pub(super) verifications: Vec<Verification>,
+    pub(super) progress: Option<PassProgress>,
+    /// Why nothing can be written.
+    pub(super) only_looks: Option<String>,
 }
 
 #[derive(Debug)]
@@ -87,6 +93,7 @@ impl Fake {
             legacy: keys.into_iter().map(|key| (key, format!("row {key}"))).collect(),
             new: BTreeMap::new(),
             refused: BTreeSet::new(),
+            stuck: BTreeSet::new(),
             run: None,
             segments: Vec::new(),
             inserted: 0,
@@ -94,6 +101,8 @@ impl Fake {
             failures: Vec::new(),
             at_batch: None,
             verifications: Vec::new(),
+            progress: None,
+            only_looks: None,
         }))
     }
 
@@ -214,25 +223,46 @@ impl Inner {
         }
     }
 
-    fn compare(&self, after: Option<&Key>, rows: u32) -> Chunk {
-        let after = after.map_or(i64::MIN, number);
+    /// The keys of both sides in a range.
+    fn keys(&self, range: KeyRange<'_>) -> Vec<i64> {
         let all: BTreeSet<i64> = self.legacy.keys().chain(self.new.keys()).copied().collect();
-        let keys: Vec<i64> = all.into_iter().filter(|key| *key > after).collect();
+        let within = |key: &i64| match range {
+            KeyRange::One(one) => *key == number(one),
+            KeyRange::Between { after, upto } => {
+                after.is_none_or(|after| *key > number(after))
+                    && upto.is_none_or(|upto| *key <= number(upto))
+            }
+        };
+        all.into_iter().filter(within).collect()
+    }
+
+    fn end(&self, request: ChunkRequest<'_>) -> Option<Key> {
+        self.keys(request.range).get(request.rows as usize - 1).map(ToKey::to_key)
+    }
+
+    fn compare(&self, range: KeyRange<'_>) -> Chunk {
         let mut chunk = Chunk::default();
-        for key in keys.iter().take(rows as usize) {
+        for key in self.keys(range) {
             chunk.compared += 1;
             if self.state.quarantined.contains(&key.to_string()) {
                 continue;
             }
-            match (self.legacy.get(key), self.new.get(key)) {
-                (Some(old), Some(new)) if old != new => chunk.differing.push(key.to_key()),
-                (Some(_), None) => chunk.missing.push(key.to_key()),
-                (None, Some(_)) => chunk.orphaned.push(key.to_key()),
-                _ => {}
-            }
-        }
-        if keys.len() > rows as usize {
-            chunk.next = Some(keys[rows as usize - 1].to_key());
+            let kind = match (self.legacy.get(&key), self.new.get(&key)) {
+                (Some(old), Some(new)) if old != new => DifferenceKind::Differing,
+                (Some(_), None) => DifferenceKind::Missing,
+                (None, Some(_)) => DifferenceKind::Orphaned,
+                _ => continue,
+            };
+            let columns = match kind {
+                DifferenceKind::Differing => vec!["row".into()],
+                _ => Vec::new(),
+            };
+            chunk.differences.push(Difference {
+                key: key.to_key(),
+                kind,
+                columns,
+                values: Vec::new(),
+            });
         }
         chunk
     }
@@ -244,6 +274,7 @@ impl Inner {
             return Some("a constraint".to_owned());
         }
         match self.legacy.get(&id) {
+            Some(_) if self.stuck.contains(&id) => {}
             Some(row) => drop(self.new.insert(id, row.clone())),
             None => drop(self.new.remove(&id)),
         }
@@ -314,21 +345,44 @@ impl ReconcileStore for Fake {
         Ok(self.call(|inner| inner.state.quarantined.len() as u64).await)
     }
 
-    async fn verify_chunk(
-        &self,
-        _: &MigrationState,
-        after: Option<&Key>,
-        rows: u32,
-    ) -> Result<Chunk, StoreError> {
-        Ok(self.call(|inner| inner.compare(after, rows)).await)
-    }
-
     async fn repair(
         &self,
         state: &MigrationState,
         key: &Key,
     ) -> Result<Option<String>, EnterError> {
         self.call(|inner| inner.enter(state).map(|()| inner.repair(key))).await
+    }
+}
+
+#[async_trait]
+impl VerifyStore for Fake {
+    async fn chunk_end(&self, request: ChunkRequest<'_>) -> Result<Option<Key>, StoreError> {
+        Ok(self.call(|inner| inner.end(request)).await)
+    }
+
+    async fn verify_chunk(&self, request: ChunkRequest<'_>) -> Result<Chunk, StoreError> {
+        Ok(self.call(|inner| inner.compare(request.range)).await)
+    }
+
+    async fn estimated_rows(&self, _: &MigrationState) -> Result<Option<u64>, StoreError> {
+        Ok(self.call(|inner| Some(inner.legacy.len() as u64)).await)
+    }
+
+    async fn only_looks(&self, _: &MigrationState) -> Result<Option<String>, StoreError> {
+        Ok(self.call(|inner| inner.only_looks.clone()).await)
+    }
+
+    async fn pass_progress(&self, _: &MigrationState) -> Result<Option<PassProgress>, StoreError> {
+        Ok(self.call(|inner| inner.progress.clone()).await)
+    }
+
+    async fn save_pass(
+        &self,
+        _: &MigrationState,
+        progress: Option<&PassProgress>,
+    ) -> Result<(), StoreError> {
+        self.call(|inner| inner.progress = progress.cloned()).await;
+        Ok(())
     }
 
     async fn record_verification(

@@ -1,32 +1,51 @@
-//! One pass over the key range.
+//! One pass over a range of keys, by one worker or several.
+//!
+//! The workers cut one chunk after the other off the range; where a chunk ends is looked up under a
+//! lock, the chunk itself is compared outside it.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossfade_core::{BatchSize, Key, MigrationState};
-use crossfade_store::{Chunk, ControlStore, EnterError, ReconcileStore, StoreError};
+use crossfade_store::{
+    Chunk, ChunkRequest, ControlStore, Difference, DifferenceKind, KeyRange, StoreError,
+    VerifyStore,
+};
+use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
+use super::cut::Cut;
+use super::repairs::{Repaired, Repairs};
+use super::saved::{SaveWhen, Saved};
 use super::{
     Differences, Samples, VerifyError, VerifyHooks, VerifyMode, VerifyProgress, VerifySettings,
 };
-use crate::{
-    backfill::{REENTRIES, REENTRY_PAUSE},
-    retry::{TRIES, may_pass, retrying},
-};
+use crate::retry::{TRIES, may_pass};
 
 /// The time a chunk may take; comparing blocks nobody.
 const CHUNK_TARGET: Duration = Duration::from_millis(250);
 
 pub(super) struct Pass<'a> {
-    store: &'a dyn ReconcileStore,
-    control: &'a dyn ControlStore,
-    mode: VerifyMode,
-    hooks: VerifyHooks<'a>,
-    state: MigrationState,
-    size: BatchSize,
-    estimated_rows: Option<u64>,
+    pub(super) store: &'a dyn VerifyStore,
+    pub(super) control: &'a dyn ControlStore,
+    pub(super) settings: &'a VerifySettings,
+    pub(super) hooks: VerifyHooks<'a>,
+    pub(super) on_difference: &'a (dyn Fn(&Difference) + Send + Sync),
+    pub(super) state: MigrationState,
+    pub(super) estimated_rows: Option<u64>,
+    pub(super) cut: Cut,
+    pub(super) totals: Mutex<Totals>,
+    /// What is saved on the way, where an interrupted pass can be gone on with.
+    pub(super) saved: Option<Saved>,
+}
+
+/// What all workers found and did.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
     pub(super) compared: u64,
     pub(super) found: Differences,
+    pub(super) columns: BTreeMap<Arc<str>, u64>,
     pub(super) samples: Samples,
     /// Keys made equal, whether they were found or in quarantine.
     pub(super) repaired: u64,
@@ -34,109 +53,121 @@ pub(super) struct Pass<'a> {
     pub(super) repaired_differences: u64,
     /// Keys that this pass found and New refused.
     pub(super) newly_quarantined: u64,
+    pub(super) stuck: u64,
+    pub(super) stuck_samples: Vec<Difference>,
     pub(super) interrupted: bool,
 }
 
-/// What became of a repair.
-#[derive(PartialEq)]
-enum Repaired {
-    Equal,
-    Quarantined,
-}
-
-impl<'a> Pass<'a> {
-    pub(super) fn new(
-        store: &'a dyn ReconcileStore,
-        control: &'a dyn ControlStore,
-        settings: VerifySettings,
-        hooks: VerifyHooks<'a>,
-        state: MigrationState,
-        estimated_rows: Option<u64>,
-    ) -> Self {
-        let size = settings.chunk_rows;
-        Self {
-            store,
-            control,
-            mode: settings.mode,
-            hooks,
-            state,
-            size: size.map_or(BatchSize::adaptive(CHUNK_TARGET), BatchSize::fixed),
-            estimated_rows,
-            compared: 0,
-            found: Differences::default(),
-            samples: Samples::default(),
-            repaired: 0,
-            repaired_differences: 0,
-            newly_quarantined: 0,
-            interrupted: false,
-        }
-    }
-
+impl Pass<'_> {
     /// Compares every chunk and, in repair mode, repairs its keys before the next.
-    pub(super) async fn compare(&mut self) -> Result<(), VerifyError> {
-        let mut after = None;
-        loop {
-            if self.stopped() {
-                return Ok(());
-            }
-            let chunk = self.chunk(after.as_ref()).await?;
-            self.compared += chunk.compared;
-            self.found.differing += chunk.differing.len() as u64;
-            self.found.missing += chunk.missing.len() as u64;
-            self.found.orphaned += chunk.orphaned.len() as u64;
-            keep(&mut self.samples.differing, &chunk.differing);
-            keep(&mut self.samples.missing, &chunk.missing);
-            keep(&mut self.samples.orphaned, &chunk.orphaned);
-            if self.mode == VerifyMode::Repair {
-                self.repair_chunk(&chunk).await?;
-            }
-            self.tell();
-            match chunk.next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
-            }
-        }
+    pub(super) async fn compare(&self) -> Result<(), VerifyError> {
+        let workers = (0..self.settings.workers.max(1)).map(|_| self.work());
+        try_join_all(workers).await.map(drop)
     }
 
     /// Repairs the keys that were in quarantine when the pass began.
-    pub(super) async fn repair_quarantined(&mut self) -> Result<(), VerifyError> {
+    pub(super) async fn repair_quarantined(&self) -> Result<(), VerifyError> {
         let columns = self.state.definition.legacy.key.len();
-        for text in std::mem::take(&mut self.state.quarantined) {
+        let mut repairs = self.repairs();
+        for text in &self.state.quarantined {
             if self.stopped() {
                 return Ok(());
             }
-            let Some(key) = Key::from_text(&text, columns) else {
-                return Err(VerifyError::BadKey { text, columns });
+            let Some(key) = Key::from_text(text, columns) else {
+                return Err(VerifyError::BadKey { text: text.clone(), columns });
             };
-            if self.repair(&key).await? == Repaired::Equal {
-                self.repaired += 1;
+            match repairs.repair(&key).await? {
+                Repaired::Equal => self.totals().repaired += 1,
+                Repaired::Quarantined => {}
+                Repaired::Stuck(difference) => self.totals().stuck(difference),
             }
-            self.tell();
+            self.report();
         }
         Ok(())
     }
 
-    fn stopped(&mut self) -> bool {
-        self.interrupted |= self.hooks.cancel.is_cancelled();
-        self.interrupted
+    pub(super) fn totals(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn chunk(&mut self, after: Option<&Key>) -> Result<Chunk, StoreError> {
+    fn repairs(&self) -> Repairs<'_> {
+        Repairs { store: self.store, control: self.control, state: self.state.clone() }
+    }
+
+    /// One worker.
+    async fn work(&self) -> Result<(), VerifyError> {
+        let rows = self.settings.chunk_rows;
+        let mut size = rows.map_or(BatchSize::adaptive(CHUNK_TARGET), BatchSize::fixed);
+        let mut repairs = self.repairs();
+        while !self.stopped() {
+            let Some(piece) = self.next_piece(&mut size).await? else { return Ok(()) };
+            let mut compared = 0;
+            let mut range = piece.range();
+            let mut next;
+            loop {
+                let started = Instant::now();
+                let chunk = self.chunk(range, &mut size).await?;
+                // A part of a piece, or the last one, says nothing of the time a full one takes.
+                if compared == 0 && chunk.next.is_none() && piece.is_full() {
+                    size = size.after_success(started.elapsed());
+                }
+                compared += chunk.compared;
+                self.add(&chunk);
+                if self.settings.mode == VerifyMode::Repair {
+                    self.repair_chunk(&chunk, &mut repairs).await?;
+                }
+                self.report();
+                next = chunk.next;
+                match &next {
+                    Some(_) if self.stopped() => return Ok(()),
+                    Some(after) => range = piece.rest(after),
+                    None => break,
+                }
+            }
+            self.cut.finished(&piece, compared);
+            self.save(SaveWhen::Due).await;
+        }
+        Ok(())
+    }
+
+    /// Whether the pass is to end. What was found stays.
+    fn stopped(&self) -> bool {
+        let cancelled = self.hooks.cancel.is_cancelled();
+        let mut totals = self.totals();
+        totals.interrupted |= cancelled;
+        totals.interrupted
+    }
+
+    /// Compares a chunk, or the first part of it where it takes too long.
+    async fn chunk(&self, range: KeyRange<'_>, size: &mut BatchSize) -> Result<Chunk, StoreError> {
         let mut tries = 0;
+        let mut part: Option<Key> = None;
         loop {
-            let started = Instant::now();
-            match self.store.verify_chunk(&self.state, after, self.size.rows()).await {
+            let (range, next) = match (range, &part) {
+                (KeyRange::Between { after, .. }, Some(end)) => {
+                    (KeyRange::Between { after, upto: Some(end) }, Some(end.clone()))
+                }
+                (range, _) => (range, None),
+            };
+            let request = ChunkRequest {
+                state: &self.state,
+                range,
+                rows: size.rows(),
+                values: self.totals().samples.wanted(),
+            };
+            match self.store.verify_chunk(request).await {
                 Ok(chunk) => {
-                    self.size = self.size.after_success(started.elapsed());
-                    return Ok(chunk);
+                    return Ok(Chunk { next: chunk.next.or(next), ..chunk });
                 }
                 Err(error) => {
                     tries += 1;
                     match TRIES.wait(tries, rand::random()) {
                         Some(wait) if may_pass(&error) => {
                             tracing::warn!(%error, tries, "a smaller chunk is tried");
-                            self.size = self.size.split();
+                            *size = size.split();
                             tokio::time::sleep(wait).await;
+                            let request = ChunkRequest { rows: size.rows(), ..request };
+                            part = self.store.chunk_end(request).await?.or(part);
                         }
                         _ => return Err(error),
                     }
@@ -145,72 +176,64 @@ impl<'a> Pass<'a> {
         }
     }
 
-    async fn repair_chunk(&mut self, chunk: &Chunk) -> Result<(), VerifyError> {
-        for key in [&chunk.differing, &chunk.missing, &chunk.orphaned].into_iter().flatten() {
+    fn add(&self, chunk: &Chunk) {
+        for difference in &chunk.differences {
+            (self.on_difference)(difference);
+        }
+        let mut totals = self.totals();
+        totals.compared += chunk.compared;
+        totals.found.add(chunk);
+        totals.samples.add(chunk);
+        for difference in &chunk.differences {
+            for column in &difference.columns {
+                *totals.columns.entry(Arc::clone(column)).or_default() += 1;
+            }
+        }
+    }
+
+    async fn repair_chunk(
+        &self,
+        chunk: &Chunk,
+        repairs: &mut Repairs<'_>,
+    ) -> Result<(), VerifyError> {
+        let kinds = [DifferenceKind::Differing, DifferenceKind::Missing, DifferenceKind::Orphaned];
+        for key in kinds.iter().flat_map(|kind| chunk.keys(*kind)) {
             if self.stopped() {
                 return Ok(());
             }
-            match self.repair(key).await? {
+            let repaired = repairs.repair(&key).await?;
+            let mut totals = self.totals();
+            match repaired {
                 Repaired::Equal => {
-                    self.repaired += 1;
-                    self.repaired_differences += 1;
+                    totals.repaired += 1;
+                    totals.repaired_differences += 1;
                 }
-                Repaired::Quarantined => self.newly_quarantined += 1,
+                Repaired::Quarantined => totals.newly_quarantined += 1,
+                Repaired::Stuck(difference) => totals.stuck(difference),
             }
         }
         Ok(())
     }
 
-    async fn repair(&mut self, key: &Key) -> Result<Repaired, VerifyError> {
-        let (mut tries, mut reentries) = (0, 0);
-        loop {
-            match self.store.repair(&self.state, key).await {
-                Ok(None) => return Ok(Repaired::Equal),
-                Ok(Some(_)) => {
-                    tracing::info!(%key, "New refuses a row; its key is in quarantine");
-                    return Ok(Repaired::Quarantined);
-                }
-                Err(EnterError::Closed) => {
-                    reentries += 1;
-                    self.reload(reentries).await?;
-                }
-                Err(EnterError::Store(error)) => {
-                    tries += 1;
-                    match TRIES.wait(tries, rand::random()) {
-                        Some(wait) if may_pass(&error) => tokio::time::sleep(wait).await,
-                        _ => return Err(error.into()),
-                    }
-                }
+    fn report(&self) {
+        let now = {
+            let totals = self.totals();
+            VerifyProgress {
+                compared: totals.compared,
+                found: totals.found,
+                repaired: totals.repaired,
+                estimated_rows: self.estimated_rows,
             }
-        }
-    }
-
-    async fn reload(&mut self, reentries: u32) -> Result<(), VerifyError> {
-        let (control, name) = (self.control, &self.state.definition.name);
-        let state = retrying(|| control.migration(name)).await?;
-        if !state.stage.reconciles() || reentries > REENTRIES {
-            return Err(VerifyError::StageLeft { stage: state.stage });
-        }
-        if state.epoch == self.state.epoch {
-            tokio::time::sleep(REENTRY_PAUSE).await;
-        }
-        // The keys that are left to repair are those from the beginning of the pass.
-        let quarantined = std::mem::take(&mut self.state.quarantined);
-        self.state = MigrationState { quarantined, ..state };
-        Ok(())
-    }
-
-    fn tell(&self) {
-        (self.hooks.progress)(VerifyProgress {
-            compared: self.compared,
-            found: self.found,
-            repaired: self.repaired,
-            estimated_rows: self.estimated_rows,
-        });
+        };
+        (self.hooks.progress)(now);
     }
 }
 
-fn keep(samples: &mut Vec<Key>, keys: &[Key]) {
-    let room = Samples::LIMIT.saturating_sub(samples.len());
-    samples.extend(keys.iter().take(room).cloned());
+impl Totals {
+    fn stuck(&mut self, difference: Difference) {
+        self.stuck += 1;
+        if self.stuck_samples.len() < Samples::LIMIT {
+            self.stuck_samples.push(difference);
+        }
+    }
 }

@@ -94,6 +94,14 @@ const VERSIONS: &[Version] = &[
         name: "fence_by_insert",
         script: Script::Only("mysql", include_str!("fence_by_insert.mysql.sql")),
     },
+    Version {
+        number: 10,
+        name: "verify_progress",
+        script: Script::Common {
+            text: include_str!("verify_progress.sql"),
+            mysql: include_str!("verify_progress.mysql.sql"),
+        },
+    },
 ];
 
 impl Script {

@@ -59,17 +59,6 @@ impl Shape {
         Sql { text, args: args.0 }
     }
 
-    /// Whether mapped and New's values of a `timestamp` are different moments. As local times, two
-    /// of them are the same in the hour that comes twice when summer time ends. `cast` is New's
-    /// type, to whose digits a mapped value is cut when it is stored.
-    pub(super) fn moments_differ(name: &str, cast: &str) -> String {
-        let digits: String = cast.chars().filter(char::is_ascii_digit).collect();
-        format!(
-            "not ((m.{name} is null) <=> (n.{name} is null) \
-             and truncate(unix_timestamp(m.{name}), {digits}) <=> unix_timestamp(n.{name}))"
-        )
-    }
-
     /// The condition that row `n` of New has the key of the mapped row `m`.
     fn same_key(&self) -> String {
         let equal = self.new.key.iter().map(|column| format!("n.{0} = m.{0}", column.name));

@@ -4,6 +4,7 @@ mod backfill;
 mod compare;
 #[cfg(feature = "mysql")]
 mod mariadb;
+mod progress;
 mod refusal;
 mod repair;
 mod runs;
@@ -17,8 +18,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use crossfade_core::{Key, MigrationState, RunId};
 use crossfade_store::{
-    Batch, BatchRequest, Chunk, EnterError, ReconcileStore, Run, RunProgress, Segment, StoreError,
-    StoreErrorKind, Timeouts, Verification,
+    Batch, BatchRequest, Chunk, ChunkRequest, EnterError, PassProgress, ReconcileStore, Run,
+    RunProgress, Segment, StoreError, StoreErrorKind, Timeouts, Verification, VerifyStore,
 };
 
 use crate::Database;
@@ -95,21 +96,46 @@ impl ReconcileStore for Database {
         runs::refusals(self, state, run).await
     }
 
-    async fn verify_chunk(
-        &self,
-        state: &MigrationState,
-        after: Option<&Key>,
-        rows: u32,
-    ) -> Result<Chunk, StoreError> {
-        looked_up_again(self, verify::chunk(self, state, after, rows).await)
-    }
-
     async fn repair(
         &self,
         state: &MigrationState,
         key: &Key,
     ) -> Result<Option<String>, EnterError> {
         looked_up_again(self, repair::repair(self, state, key).await)
+    }
+}
+
+#[async_trait]
+impl VerifyStore for Database {
+    async fn chunk_end(&self, request: ChunkRequest<'_>) -> Result<Option<Key>, StoreError> {
+        looked_up_again(self, verify::chunk_end(self, request).await)
+    }
+
+    async fn verify_chunk(&self, request: ChunkRequest<'_>) -> Result<Chunk, StoreError> {
+        looked_up_again(self, verify::chunk(self, request).await)
+    }
+
+    async fn estimated_rows(&self, state: &MigrationState) -> Result<Option<u64>, StoreError> {
+        runs::estimated(self, state).await
+    }
+
+    async fn only_looks(&self, state: &MigrationState) -> Result<Option<String>, StoreError> {
+        progress::only_looks(self, state).await
+    }
+
+    async fn pass_progress(
+        &self,
+        state: &MigrationState,
+    ) -> Result<Option<PassProgress>, StoreError> {
+        progress::load(self, state).await
+    }
+
+    async fn save_pass(
+        &self,
+        state: &MigrationState,
+        progress: Option<&PassProgress>,
+    ) -> Result<(), StoreError> {
+        progress::save(self, state, progress).await
     }
 
     async fn record_verification(

@@ -178,6 +178,18 @@ pub(super) async fn refusals(
     Ok(row.map_or(0, |row| row.int(0).unsigned_abs()))
 }
 
+/// See the port's `estimated_rows`.
+pub(super) async fn estimated(
+    database: &Database,
+    state: &MigrationState,
+) -> Result<Option<u64>, StoreError> {
+    let doing = "failed to estimate Legacy's rows";
+    let mut session = database.read_pinned(&state.definition.pinned).await.doing(doing)?;
+    let rows = estimate(database, &mut session, state).await;
+    session.rollback().await;
+    Ok(rows)
+}
+
 /// The statistics of PostgreSQL and MariaDB; before there are any, and on MariaDB always, a count
 /// where the table is below 32 MB. SQLite counts.
 async fn estimate(

@@ -9,7 +9,7 @@ use crossfade_core::{Key, MAPPED_ALIAS};
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::Engine;
-use crate::shape::{Args, MappedColumn, Rows, Shape};
+use crate::shape::{Args, Rows, Shape};
 use crate::value::Value;
 
 /// A statement and its arguments.
@@ -119,8 +119,9 @@ impl Shape {
     /// Writes on New what the mapping makes of the Legacy row, whether or not it is there.
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     fn upsert(&self, key: &Key) -> Sql {
+        // The key too where equal texts may be spelled differently.
         let sets: Vec<String> = self
-            .values()
+            .compared()
             .map(|column| format!("{} = excluded.{}", column.name, column.name))
             .collect();
         let action = if sets.is_empty() {
@@ -189,11 +190,6 @@ impl Shape {
     /// own, since a comment may end the mapping.
     pub(crate) fn mapped(&self, how: &str) -> String {
         format!("{MAPPED_ALIAS} {how} ({}\n)", self.mapping)
-    }
-
-    /// The mapped columns outside New's key.
-    pub(super) fn values(&self) -> impl Iterator<Item = &MappedColumn> {
-        self.columns.iter().filter(|column| !column.in_key)
     }
 
     /// The statement after which a deferred constraint has refused what it will refuse. SQLite

@@ -88,9 +88,10 @@ impl<'a> Inspection<'a> {
             Some(MappedColumn {
                 name: new.quote(&column.name),
                 cast: column.cast.clone(),
-                as_text: column.as_text,
-                moment: self.engine.as_str() == "mysql" && column.declared.starts_with("timestamp"),
+                compared: column.compared,
+                collation: column.collation.clone(),
                 in_key: key.contains(&column.name.as_str()),
+                padded: column.key_kind == Some(KeyKind::PaddedText),
             })
         });
         Some(Shape {

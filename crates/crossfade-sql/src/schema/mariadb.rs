@@ -11,12 +11,13 @@ use super::bound;
 use super::step::{RECORD_KEY, failed, plain, record, recorded};
 use super::table::{ColumnFacts, KeyKind, TableFacts};
 use crate::session::Session;
+use crate::shape::Compared;
 use crate::value::{Row, args};
 use crate::{Database, Engine, mariadb};
 
 /// Names are compared without case; of several the one so spelled comes first.
 const TABLE: &str = "\
-select table_schema, table_name, table_type, engine from information_schema.tables
+select table_schema, table_name, table_type, engine, version() from information_schema.tables
 where table_schema = coalesce($1, database()) and table_name = $2
 order by binary table_name = binary $2 desc limit 1";
 
@@ -27,6 +28,11 @@ select cast(ordinal_position as signed), column_name, data_type, column_type, co
     cast(datetime_precision as signed), cast(character_maximum_length as signed)
 from information_schema.columns where table_schema = $1 and table_name = $2
 order by ordinal_position";
+
+/// The checks of a table. Its `json` columns are `longtext` with the check `json_valid`.
+const CHECKS: &str = "\
+select check_clause from information_schema.check_constraints
+where constraint_schema = $1 and table_name = $2";
 
 /// Unique indexes over whole columns.
 const UNIQUE: &str = "\
@@ -49,6 +55,7 @@ pub(super) async fn find_table(
         return Ok(None);
     };
     let (schema, name) = (row.text(0), row.text(1));
+    let normalize = mariadb::release(&row.text(4)) >= Some((10, 7));
     let columns = session.fetch(COLUMNS, args![schema.as_str(), name.as_str()]).await?;
     let mut facts = TableFacts {
         engine: Engine::Mysql,
@@ -65,6 +72,15 @@ pub(super) async fn find_table(
         columns: columns.iter().map(column).collect(),
         unique: Vec::new(),
     };
+    let names = args![facts.schema.as_str(), facts.name.as_str()];
+    let checks: Vec<String> =
+        session.fetch(CHECKS, names).await?.iter().map(|row| condensed(&row.text(0))).collect();
+    for column in &mut facts.columns {
+        let check = format!("json_valid({})", condensed(&column.name));
+        if column.compared == Compared::Text && checks.contains(&check) {
+            column.compared = Compared::MariaDbJson { normalize };
+        }
+    }
     let mut last = None;
     let names = args![facts.schema.as_str(), facts.name.as_str()];
     for row in session.fetch(UNIQUE, names).await? {
@@ -78,19 +94,25 @@ pub(super) async fn find_table(
     Ok(Some(facts))
 }
 
+/// A condition without what its spelling leaves open.
+fn condensed(condition: &str) -> String {
+    let insignificant = |c: char| c == '`' || c.is_whitespace();
+    condition.to_lowercase().replace(insignificant, "")
+}
+
 fn column(row: &Row) -> ColumnFacts {
     let (kind, full, collation) = (row.text(2), row.text(3), row.opt_text(4));
     let declared = match &collation {
         Some(collation) => format!("{full} collate {collation}"),
         None => full.clone(),
     };
-    let (cast, as_text) = stored_as(row, &kind, &full);
+    let (cast, compared) = stored_as(row, &kind, &full);
     ColumnFacts {
         number: row.int(0),
         name: row.text(1),
         declared,
         cast,
-        as_text,
+        compared,
         key_kind: key_kind(&kind, collation.as_deref()),
         collation,
         nullable: row.int(5) != 0,
@@ -101,12 +123,12 @@ fn column(row: &Row) -> ColumnFacts {
 
 /// The type that a value takes when it is stored; for a text, the collation that tells any two
 /// apart, but for blanks at the end where the column drops them.
-fn stored_as(row: &Row, kind: &str, full: &str) -> (String, bool) {
+fn stored_as(row: &Row, kind: &str, full: &str) -> (String, Compared) {
     let (digits, scale, fraction) = (row.int(8), row.int(9), row.int(10));
     let cast = match kind {
-        "char" => return ("utf8mb4_bin".to_owned(), true),
+        "char" => return ("utf8mb4_bin".to_owned(), Compared::Text),
         "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" => {
-            return ("utf8mb4_nopad_bin".to_owned(), true);
+            return ("utf8mb4_nopad_bin".to_owned(), Compared::Text);
         }
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" if full.contains("unsigned") => {
             "unsigned".to_owned()
@@ -114,14 +136,15 @@ fn stored_as(row: &Row, kind: &str, full: &str) -> (String, bool) {
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => "signed".to_owned(),
         "bit" | "year" => "unsigned".to_owned(),
         "decimal" => format!("decimal({digits}, {scale})"),
-        "datetime" | "timestamp" => format!("datetime({fraction})"),
+        "timestamp" => return (format!("datetime({fraction})"), Compared::Timestamp(fraction)),
+        "datetime" => format!("datetime({fraction})"),
         "time" => format!("time({fraction})"),
         "binary" => format!("binary({})", row.int(11)),
         "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => "binary".to_owned(),
         "float" | "double" | "date" | "uuid" | "inet4" | "inet6" => kind.to_owned(),
         _ => String::new(),
     };
-    (cast, false)
+    (cast, Compared::Value)
 }
 
 /// A text serves as a key only where bytes are compared: a mark or a lock is found by the key's

@@ -6,6 +6,7 @@ use sqlx::Error;
 use super::table::{ColumnFacts, KeyKind, TableFacts};
 use crate::Engine;
 use crate::session::Session;
+use crate::shape::Compared;
 use crate::value::args;
 
 const TABLE: &str = "\
@@ -15,8 +16,9 @@ where c.oid = coalesce(to_regclass($1), to_regclass($2))";
 
 /// Domains are followed down to the type below them: a cast to a domain would run its checks.
 /// Types of strings and bit strings lose their length, to which a cast would cut in silence.
-/// `as_text` is set for strings, so that neither collation nor case-blind equality hides a
-/// difference, and for types that have no equality or, as the geometric ones, a misleading one.
+/// So do arrays of them. `numeric` of a declared scale stores every value with that scale. Any type
+/// that is not listed as exact is compared by its text: an equality that is not known to be exact
+/// may hide a difference.
 const COLUMNS: &str = "\
 with recursive base (attnum, typ, typmod) as (
     select attnum, atttypid, atttypmod from pg_attribute
@@ -26,12 +28,15 @@ with recursive base (attnum, typ, typmod) as (
     from base b join pg_type t on t.oid = b.typ where t.typtype = 'd'
 )
 select a.attnum::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod),
-    format_type(b.typ, case when t.typcategory in ('S', 'V') then -1 else b.typmod end),
-    t.typcategory = 'S' or t.typcategory not in ('E', 'R', 'I') and not exists (
-        select 1 from pg_opclass o join pg_am m on m.oid = o.opcmethod
-        where o.opcdefault and m.amname in ('btree', 'hash')
-        and o.opcintype = case when t.typcategory = 'A' then t.typelem else t.oid end
-    ),
+    format_type(b.typ, case when t.typcategory in ('S', 'V') or e.typcategory in ('S', 'V')
+        then -1 else b.typmod end),
+    case when t.oid = 'pg_catalog.json'::regtype then 'json'
+        when t.oid in ('pg_catalog.float4'::regtype, 'pg_catalog.float8'::regtype) then 'float'
+        when t.oid = 'pg_catalog.bpchar'::regtype and b.typmod = -1 then 'blanks'
+        when t.oid = 'pg_catalog.numeric'::regtype and b.typmod <> -1 then 'value'
+        when coalesce(e.typtype, t.typtype) = 'e' then 'value'
+        when coalesce(e.oid, t.oid) in ({exact}) then 'value'
+        else 'text' end,
     case when a.attcollation in (select oid from pg_collation where not collisdeterministic)
         then '' else t.typname::text end,
     (select n.nspname || '.' || l.collname from pg_collation l
@@ -41,8 +46,35 @@ select a.attnum::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod),
 from pg_attribute a
 join base b on b.attnum = a.attnum
 join pg_type t on t.oid = b.typ and t.typtype <> 'd'
+left join pg_type e on e.oid = t.typelem and t.typcategory = 'A'
 where a.attrelid = $1::oid
 order by a.attnum";
+
+/// Types whose equality tells any two stored values apart.
+const EXACT: &[&str] = &[
+    "bool",
+    "\"char\"",
+    "name",
+    "int2",
+    "int4",
+    "int8",
+    "oid",
+    "uuid",
+    "bytea",
+    "date",
+    "time",
+    "timetz",
+    "timestamp",
+    "timestamptz",
+    "bit",
+    "varbit",
+    "inet",
+    "cidr",
+    "macaddr",
+    "macaddr8",
+    "pg_lsn",
+    "money",
+];
 
 /// Indexes that `on conflict` can name by their columns: whole, valid and checked at once.
 const UNIQUE: &str = "\
@@ -98,13 +130,15 @@ pub(super) async fn find_table(
         columns: Vec::new(),
         unique: Vec::new(),
     };
-    for row in session.fetch(COLUMNS, args![oid]).await? {
+    let exact = EXACT.iter().map(|name| format!("'pg_catalog.{name}'::regtype"));
+    let sql = COLUMNS.replace("{exact}", &exact.collect::<Vec<_>>().join(", "));
+    for row in session.fetch(&sql, args![oid]).await? {
         facts.columns.push(ColumnFacts {
             number: row.int(0),
             name: row.text(1),
             declared: row.text(2),
             cast: row.text(3),
-            as_text: row.int(4) != 0,
+            compared: compared(&row.text(4)),
             key_kind: key_kind(&row.text(5)),
             collation: row.opt_text(6),
             nullable: row.int(7) != 0,
@@ -122,6 +156,16 @@ pub(super) async fn find_table(
         }
     }
     Ok(Some(facts))
+}
+
+fn compared(word: &str) -> Compared {
+    match word {
+        "value" => Compared::Value,
+        "json" => Compared::Json,
+        "float" => Compared::Float,
+        "blanks" => Compared::Blanks,
+        _ => Compared::Text,
+    }
 }
 
 /// A text whose collation is not deterministic has no name here: it holds different texts for the

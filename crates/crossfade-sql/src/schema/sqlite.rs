@@ -6,10 +6,11 @@ use sqlx::Error;
 use super::table::{ColumnFacts, KeyKind, TableFacts};
 use crate::Engine;
 use crate::session::Session;
+use crate::shape::Compared;
 use crate::value::args;
 
 const TABLE: &str = "\
-select schema, name, type from pragma_table_list
+select schema, name, type, strict from pragma_table_list
 where lower(name) = lower($1) and lower(schema) = lower($2)";
 
 const COLUMNS: &str = "\
@@ -46,6 +47,7 @@ pub(super) async fn find_table(
         unique: Vec::new(),
     };
     let (name, schema) = (facts.name.clone(), facts.schema.clone());
+    let strict = row.int(3) != 0;
     let mut primary = Vec::new();
     for row in session.fetch(COLUMNS, args![name.as_str(), schema.as_str()]).await? {
         let declared = row.text(2);
@@ -56,7 +58,7 @@ pub(super) async fn find_table(
             number: row.int(0),
             name: row.text(1),
             cast: String::new(),
-            as_text: false,
+            compared: compared(&declared, strict),
             key_kind: key_kind(&declared),
             declared,
             collation: None,
@@ -95,6 +97,16 @@ pub(super) async fn find_table(
         facts.unique.push(primary);
     }
     Ok(Some(facts))
+}
+
+/// A column without affinity stores values as they come, and 1 equals 1.0.
+fn compared(declared: &str, strict: bool) -> Compared {
+    let declared = declared.to_ascii_uppercase();
+    let converts = ["INT", "CHAR", "CLOB", "TEXT"].iter().any(|word| declared.contains(word));
+    let keeps = declared.is_empty()
+        || (strict && declared == "ANY")
+        || (!converts && declared.contains("BLOB"));
+    if keeps { Compared::StorageClass } else { Compared::Value }
 }
 
 /// By SQLite's rules of affinity. A column declared `uuid` has numeric affinity, which leaves the

@@ -12,7 +12,7 @@ use super::sqlite;
 use crate::Engine;
 use crate::error::Doing;
 use crate::session::Session;
-use crate::shape::{KeyColumn, ResolvedTable};
+use crate::shape::{Compared, KeyColumn, ResolvedTable};
 
 /// A table, view or the like, as the catalog shows it.
 #[derive(Clone, Debug)]
@@ -52,8 +52,8 @@ pub(crate) struct ColumnFacts {
     pub(crate) declared: String,
     /// See [`MappedColumn::cast`](crate::shape::MappedColumn::cast).
     pub(crate) cast: String,
-    /// See [`MappedColumn::as_text`](crate::shape::MappedColumn::as_text).
-    pub(crate) as_text: bool,
+    /// See [`MappedColumn::compared`](crate::shape::MappedColumn::compared).
+    pub(crate) compared: Compared,
     /// How it serves in a key; `None` when it cannot.
     pub(crate) key_kind: Option<KeyKind>,
     /// Its collation, where its type has one.
@@ -72,10 +72,6 @@ pub(crate) enum KeyKind {
     Integer,
     Text,
     /// Text padded with blanks, which its comparison leaves out.
-    #[cfg_attr(
-        not(any(feature = "mysql", feature = "postgres")),
-        expect(dead_code, reason = "SQLite pads nothing")
-    )]
     PaddedText,
     Uuid,
 }
@@ -176,8 +172,8 @@ impl TableFacts {
             let column = self.column(part.as_str())?;
             let kind = column.key_kind?;
             let (cast, text) = (kind.cast(self.engine).to_owned(), kind.text(self.engine));
-            let collation = column.collation.clone();
-            Some(KeyColumn { name: self.quote(&column.name), cast, text, collation })
+            let (collation, nullable) = (column.collation.clone(), column.nullable);
+            Some(KeyColumn { name: self.quote(&column.name), cast, text, collation, nullable })
         });
         Some(ResolvedTable {
             engine: self.engine,

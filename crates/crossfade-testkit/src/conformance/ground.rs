@@ -10,7 +10,10 @@ use crossfade_reconcile::{
     BackfillHooks, BackfillSettings, Cancel, VerifyHooks, VerifyMode, VerifySettings, backfill,
     verify,
 };
-use crossfade_store::{ControlStore, EnterError, Entry, FencedStore, ReconcileStore, StageChange};
+use crossfade_store::{
+    ChunkRequest, ControlStore, DifferenceKind, EnterError, Entry, FencedStore, KeyRange,
+    StageChange, VerifyStore,
+};
 
 use super::{ConformanceError, Pair, story::KEYS};
 
@@ -195,19 +198,25 @@ impl<'a, P: Pair> Ground<'a, P> {
     pub(super) async fn view(&self) -> Result<View<P::Value>, ConformanceError> {
         let state = self.state().await?;
         let chunk = match state.stage.compares() {
-            true => self.database.verify_chunk(&state, None, ALL_ROWS).await?,
+            true => {
+                let (range, rows) = (KeyRange::ALL, ALL_ROWS);
+                let request = ChunkRequest { state: &state, range, rows, values: 0 };
+                self.database.verify_chunk(request).await?
+            }
             false => Default::default(),
         };
+        let differing = chunk.keys(DifferenceKind::Differing);
         let mut rows = Vec::with_capacity(KEYS);
         for (number, key) in self.names.iter().enumerate() {
             rows.push(Row {
                 legacy: self.get(Side::Legacy, number).await?,
                 new: self.get(Side::New, number).await?,
                 marked: state.quarantined.contains(key.text().as_ref()),
-                differs: chunk.differing.contains(key),
+                differs: differing.contains(key),
             });
         }
-        let strays = chunk.orphaned.iter().map(|key| key.text().into_owned()).collect();
+        let orphaned = chunk.keys(DifferenceKind::Orphaned);
+        let strays = orphaned.iter().map(|key| key.text().into_owned()).collect();
         Ok(View { stage: state.stage, rows, strays })
     }
 }
