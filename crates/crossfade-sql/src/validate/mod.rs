@@ -192,9 +192,9 @@ impl Shape {
         let columns: Vec<String> = self
             .columns
             .iter()
-            .map(|column| match (self.engine, column.as_text, column.cast.as_str()) {
+            .map(|column| match (self.engine, column.cast.as_str()) {
                 #[cfg(feature = "postgres")]
-                (Engine::Postgres, _, cast) => format!("m.{0}::{cast} as {0}", column.name),
+                (Engine::Postgres, cast) => format!("m.{0}::{cast} as {0}", column.name),
                 _ => format!("m.{0} as {0}", column.name),
             })
             .collect();
