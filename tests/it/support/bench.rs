@@ -256,7 +256,6 @@ where
 pub(crate) struct Compared {
     pub(crate) next: Option<Key>,
     pub(crate) differing: Vec<Key>,
-    pub(crate) missing: Vec<Key>,
 }
 
 /// Compares the next `rows` keys of either side after a key.
@@ -271,9 +270,5 @@ pub(crate) async fn compare_chunk(
     let end = db.chunk_end(request).await?;
     let range = KeyRange::Between { after, upto: end.as_ref() };
     let chunk = db.verify_chunk(ChunkRequest { range, ..request }).await?;
-    Ok(Compared {
-        differing: chunk.keys(DifferenceKind::Differing),
-        missing: chunk.keys(DifferenceKind::Missing),
-        next: chunk.next.or(end),
-    })
+    Ok(Compared { differing: chunk.keys(DifferenceKind::Differing), next: chunk.next.or(end) })
 }
