@@ -171,6 +171,10 @@ impl FencedStore for Still {
         none()
     }
 
+    async fn delete_stale(&self, _: &mut Held, _: &Definition, _: &Key) -> Result<(), StoreError> {
+        none()
+    }
+
     async fn put_into_quarantine(
         &self,
         _: &mut Held,

@@ -78,6 +78,7 @@ async fn work(database: &Database, name: &MigrationName, log: &Log) -> Result<Re
             delay: Some(Duration::from_millis(3)),
             workers: 1,
             lease: LEASE,
+            max_refusals: None,
         };
         let hooks = BackfillHooks { progress: &|_| {}, cancel: Cancel::never() };
         let report = backfill(database, database, name, settings, hooks).await?;
