@@ -16,7 +16,7 @@ use crossfade_core::{Definition, Side};
 use crossfade_store::{CatalogStore, Depth, StoreError, SurveyRequest, Timeouts};
 
 use crate::error::Doing;
-use crate::schema::{KeyKind, TableFacts, bound};
+use crate::schema::{TableFacts, bound};
 use crate::session::Session;
 use crate::{Database, Engine};
 
@@ -222,6 +222,7 @@ impl Look<'_> {
 
     /// The key column of Legacy whose values New's `column` takes, qualified for a statement: the
     /// table and the column.
+    #[cfg(feature = "postgres")]
     fn keys_of_legacy(&self, column: &str) -> Option<(String, String)> {
         let (legacy, new) = (self.legacy?, self.new?);
         let is = |part: &crossfade_core::Identifier| {
@@ -229,7 +230,7 @@ impl Look<'_> {
         };
         let at = self.definition.new.key.iter().position(is)?;
         let part = legacy.column(self.definition.legacy.key.get(at)?.as_str())?;
-        (part.key_kind == Some(KeyKind::Integer))
+        (part.key_kind == Some(crate::schema::KeyKind::Integer))
             .then(|| (legacy.qualified(), legacy.quote(&part.name)))
     }
 

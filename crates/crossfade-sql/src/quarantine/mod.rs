@@ -102,6 +102,7 @@ pub(crate) async fn delete_stale(
 
 /// A query of the foreign keys that point at New and act on other tables when a row goes.
 fn carried_along(shape: &Shape) -> String {
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
     let table = &shape.new.qualified;
     match shape.engine {
         #[cfg(feature = "mysql")]

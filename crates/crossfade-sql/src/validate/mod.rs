@@ -195,6 +195,7 @@ impl Shape {
             .map(|column| match (self.engine, column.cast.as_str()) {
                 #[cfg(feature = "postgres")]
                 (Engine::Postgres, cast) => format!("m.{0}::{cast} as {0}", column.name),
+                #[cfg(any(feature = "mysql", feature = "sqlite"))]
                 _ => format!("m.{0} as {0}", column.name),
             })
             .collect();
