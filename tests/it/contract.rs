@@ -137,6 +137,7 @@ async fn the_gate_asks_for_quiet_and_then_takes_rights_and_table() {
     project.run(&["stage", "people", "ramp_down"]).expect(3).says(&["since `live` began"]);
     project.ok(&["verify", "people"]);
     project.ok(&["stage", "people", "ramp_down"]);
+    project.ok(&["verify", "people"]);
     project.ok(&["stage", "people", "complete", "--approved-by", "ada"]);
     project.run(&["contract", "people"]).expect(3).says(&["saw public.people used", "3600s"]);
     assert_eq!(project.stage(), "complete");

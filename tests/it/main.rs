@@ -49,6 +49,7 @@ mod operators;
 mod pinned_session;
 mod pinned_tables;
 mod pooler;
+mod proof;
 mod protocol;
 mod quarantine;
 mod quarantine_command;

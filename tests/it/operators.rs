@@ -222,6 +222,7 @@ async fn rights_are_listed_first_and_stay_revoked_when_the_script_fails() {
         "flag on read_people_v2",
         "verify people",
         "stage people ramp_down",
+        "verify people",
         "stage people complete --approved-by ada --accept-loss people",
     ] {
         project.ok(&line.split(' ').collect::<Vec<_>>());

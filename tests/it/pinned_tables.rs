@@ -28,6 +28,7 @@ fn complete(project: &Project) {
         &["flag", "on", "read_people_v2"],
         &["verify", "people"],
         &["stage", "people", "ramp_down"],
+        &["verify", "people"],
         &["stage", "people", "complete", "--approved-by", "ada", "--accept-loss", "people"],
     ] {
         project.ok(args);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crossfade_core::{
-    Approval, Direction, Epoch, Facts, FlagFacts, InstanceFacts, Parity, RunFacts, RunId, RunState,
-    Stage, direction, refusals, rollback_stage, stage_effects,
+    Approval, Direction, Epoch, Facts, FlagFacts, InstanceFacts, Leases, Parity, RunFacts, RunId,
+    RunState, Stage, Witness, direction, refusals, rollback_stage, stage_effects,
 };
 
 use crate::actors::{Operator, OperatorPhase};
@@ -221,7 +221,19 @@ impl Protocol {
             started_ms: EARLIER_MS,
             differences: parity.differences.into(),
             repaired: parity.repaired.into(),
+            witness: None,
         });
+        // Another verifier may have passed while the modelled one is in the midst of a repair. What it
+        // finds is what both sides hold as the gate is asked.
+        if operator.to == Stage::Complete && state.legacy == state.new {
+            verified = Some(Parity {
+                run: run.as_ref().map(|run| run.id),
+                started_ms: LATER_MS,
+                differences: 0,
+                repaired: 0,
+                witness: None,
+            });
+        }
         if !self.has(Rule::LiveWaitsForBackfill) {
             let (id, state) = (RunId::new(1), RunState::Done);
             run = Some(RunFacts { id, state, finished_ms: Some(EARLIER_MS) });
@@ -232,6 +244,7 @@ impl Protocol {
                 started_ms: LATER_MS,
                 differences: 0,
                 repaired: 0,
+                witness: None,
             });
         }
         Facts {
@@ -248,6 +261,9 @@ impl Protocol {
             quarantined: if self.has(Rule::GateCountsMarks) { state.marks.count() } else { 0 },
             journaled: 0,
             capture: None,
+            can_capture: false,
+            witness: Witness::default(),
+            leases: Leases::default(),
             flag: Some(FlagFacts {
                 percent: Some(if state.flag { 100.0 } else { 0.0 }),
                 full_for: state.flag.then_some(Duration::ZERO),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crossfade_core::{
     Approval, Direction, Epoch, IllegalTransition, MigrationName, MigrationState, Refusal, Stage,
-    direction, refusals,
+    Warning, direction, refusals, warnings,
 };
 use crossfade_store::{AuditEntry, StageChange, StoreError, StoreErrorKind, Timeouts};
 use tokio::time::{Duration, sleep};
@@ -48,7 +48,7 @@ pub struct Advance<'a> {
 }
 
 /// What a stage change did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advanced {
     /// The stage was changed, and the epoch before is closed.
     Changed {
@@ -58,6 +58,8 @@ pub enum Advanced {
         to: Stage,
         /// The epoch that began.
         epoch: Epoch,
+        /// What the gate could not know.
+        warnings: Vec<Warning>,
     },
     /// The stage was that one already; the epoch before, left open by a change that was cut
     /// short, is closed now.
@@ -167,17 +169,18 @@ pub async fn advance(stores: Stores<'_>, request: &Advance<'_>) -> Result<Advanc
     let Some(way) = way else {
         return Ok(Advanced::Resumed { stage: state.stage, epoch: state.epoch });
     };
+    let mut warnings = Vec::new();
     if way == Direction::Forward {
         if request.new_rows == NewRows::Truncate && request.to == Stage::DeleteOnly {
             truncate_new(stores, &state, request).await?;
         }
-        wait_for_gate(stores, &state, request).await?;
+        warnings = wait_for_gate(stores, &state, request).await?;
     }
     let from = state.stage;
     let epoch = append(stores, &state, request).await?;
     let state = MigrationState { stage: request.to, epoch, previous_open: true, ..state };
     close(stores, &state, request).await?;
-    Ok(Advanced::Changed { from, to: request.to, epoch })
+    Ok(Advanced::Changed { from, to: request.to, epoch, warnings })
 }
 
 async fn close(
@@ -241,12 +244,12 @@ pub async fn pass_gate(
     Ok(state)
 }
 
-/// Returns once the gate is open, or with every reason why it is not.
+/// Returns once the gate is open, with what it could not know, or with every reason why it is not.
 async fn wait_for_gate(
     stores: Stores<'_>,
     state: &MigrationState,
     request: &Advance<'_>,
-) -> Result<(), AdvanceError> {
+) -> Result<Vec<Warning>, AdvanceError> {
     let started = Instant::now();
     loop {
         let mut facts = facts::gather(stores, state, request.to, &request.approval).await?;
@@ -254,7 +257,7 @@ async fn wait_for_gate(
         facts.previous_open = false;
         let refusals = refusals(&state.definition, request.to, &facts);
         if refusals.is_empty() {
-            return Ok(());
+            return Ok(warnings(&state.definition, request.to, &facts));
         }
         for instance in &mut facts.instances {
             instance.acknowledged = facts.epoch;

@@ -1,7 +1,8 @@
 //! Asking a gate without changing anything.
 
 use crossfade_core::{
-    Approval, Direction, Epoch, MigrationName, Refusal, Stage, direction, refusals,
+    Approval, Direction, Epoch, MigrationName, Refusal, Stage, Warning, direction, refusals,
+    warnings,
 };
 
 use crate::{AdvanceError, Stores, facts};
@@ -21,6 +22,8 @@ pub struct Check {
     pub direction: Option<Direction>,
     /// Every reason against it; empty when nothing stands in its way.
     pub refusals: Vec<Refusal>,
+    /// What the gate cannot know.
+    pub warnings: Vec<Warning>,
 }
 
 /// What going to `to` would do, and every reason against it. Changes nothing.
@@ -43,6 +46,7 @@ pub async fn check(
         previous_open: state.previous_open,
         direction: None,
         refusals: Vec::new(),
+        warnings: Vec::new(),
     };
     if state.stage != to {
         let direction = direction(state.stage, to)?;
@@ -52,6 +56,7 @@ pub async fn check(
             // The change closes it before its gate is asked.
             facts.previous_open = false;
             check.refusals = refusals(&state.definition, to, &facts);
+            check.warnings = warnings(&state.definition, to, &facts);
         }
     }
     Ok(check)

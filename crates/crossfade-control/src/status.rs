@@ -1,6 +1,8 @@
 //! Everything known of one migration, for an operator.
 
-use crossfade_core::{Approval, Facts, MigrationName, MigrationState, Refusal, Stage, refusals};
+use crossfade_core::{
+    Approval, Facts, MigrationName, MigrationState, Refusal, Stage, Warning, refusals, warnings,
+};
 use crossfade_store::{InstanceRecord, ReconcileStore, RunProgress, StoreError};
 
 use crate::{Stores, facts};
@@ -23,6 +25,8 @@ pub struct Status {
     pub instances: Vec<InstanceRecord>,
     /// The stage after this one and every reason against going there; `None` after the last.
     pub next: Option<(Stage, Vec<Refusal>)>,
+    /// What the gate to that stage cannot know.
+    pub warnings: Vec<Warning>,
 }
 
 /// Gathers where a migration stands. Changes nothing.
@@ -44,6 +48,7 @@ pub async fn status(
         quarantine: stores.control.quarantine(migration, LISTED).await?,
         instances: stores.control.instances(migration).await?,
         next: next.map(|next| (next, refusals(&state.definition, next, &facts))),
+        warnings: next.map_or_else(Vec::new, |next| warnings(&state.definition, next, &facts)),
         facts,
         state,
     })

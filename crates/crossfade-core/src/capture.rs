@@ -58,6 +58,8 @@ pub struct CaptureFacts {
     pub mode: CaptureMode,
     /// Since when, in milliseconds since 1970.
     pub since_ms: i64,
+    /// Whether its triggers are there, enabled, and those that were installed.
+    pub in_place: bool,
 }
 
 /// Why a capture is not installed in this mode while the migration is in `stage`; `None` when

@@ -1,10 +1,13 @@
 //! The gate in front of each stage: given facts, every reason against the change.
 
+mod proof;
+
 use std::fmt;
 use std::time::Duration;
 
 use crate::check::Finding;
 use crate::{CaptureFacts, CaptureMode, Definition, Epoch, RunId, RunState, Stage};
+pub use proof::{Leases, Witness};
 
 /// What is known of the newest backfill run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct Parity {
     pub differences: u64,
     /// Keys of these that the pass repaired; such a pass opens no gate.
     pub repaired: u64,
+    /// What the capture had seen when it began; `None` when that was not recorded.
+    pub witness: Option<Witness>,
 }
 
 /// What is known of the read flag in the database's rule set.
@@ -88,6 +93,12 @@ pub struct Facts {
     pub journaled: u64,
     /// What becomes of writes around the SDK; `None` where nothing looks at them.
     pub capture: Option<CaptureFacts>,
+    /// Whether the database can capture at all.
+    pub can_capture: bool,
+    /// What the capture has seen up to now.
+    pub witness: Witness,
+    /// The leases of its instances over time.
+    pub leases: Leases,
     /// The read flag.
     pub flag: Option<FlagFacts>,
     /// The instances whose lease has not lapsed.
@@ -108,6 +119,21 @@ pub struct Refusal {
     pub hint: String,
     /// Whether waiting alone may open the gate (an instance is about to acknowledge).
     pub passes_with_time: bool,
+}
+
+/// Something that a gate cannot know, and that holds nothing up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// What is not known.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 impl Refusal {
@@ -137,7 +163,7 @@ pub fn refusals(definition: &Definition, to: Stage, facts: &Facts) -> Vec<Refusa
         Stage::DeleteOnly => out.delete_only(facts),
         Stage::DualWrite => out.mapping(facts),
         Stage::Live => {
-            out.live(facts);
+            out.live(definition, facts);
             out.flag_is_off(definition, facts);
         }
         Stage::RampDown => out.ramp_down(definition, facts),
@@ -145,6 +171,14 @@ pub fn refusals(definition: &Definition, to: Stage, facts: &Facts) -> Vec<Refusa
         Stage::Contracted => out.contracted(definition, facts),
     }
     out.list
+}
+
+/// Everything that the gate to `to` cannot know; it holds nothing up.
+#[must_use]
+pub fn warnings(definition: &Definition, to: Stage, facts: &Facts) -> Vec<Warning> {
+    let mut found = Vec::new();
+    proof::warn(definition, to, facts, &mut found);
+    found
 }
 
 struct Refusals<'a> {
@@ -212,10 +246,12 @@ impl Refusals<'_> {
         }
     }
 
-    fn live(&mut self, facts: &Facts) {
+    fn live(&mut self, definition: &Definition, facts: &Facts) {
         self.mapping(facts);
         match &facts.run {
-            Some(run) if run.state == RunState::Done => self.parity_since(facts, run),
+            Some(run) if run.state == RunState::Done => {
+                proof::refuse(self, definition, Stage::Live, facts);
+            }
             Some(run) => {
                 let reason = format!("backfill run {} is not done", run.id);
                 self.add(reason, self.command("backfill"));
@@ -223,40 +259,6 @@ impl Refusals<'_> {
             None => self.add("nothing was backfilled in this stage", self.command("backfill")),
         }
         self.no_leftovers(facts);
-    }
-
-    fn parity_since(&mut self, facts: &Facts, run: &RunFacts) {
-        let verify = self.command("verify");
-        match &facts.parity {
-            Some(parity)
-                if parity.run == Some(run.id)
-                    && run.finished_ms.is_some_and(|end| end <= parity.started_ms) =>
-            {
-                self.clean(parity, facts);
-            }
-            _ => self.add(format!("no verification since backfill run {}", run.id), verify),
-        }
-    }
-
-    fn clean(&mut self, parity: &Parity, facts: &Facts) {
-        let since = facts.capture.filter(|capture| capture.mode == CaptureMode::Journal);
-        // What was written around the SDK before then is in no journal.
-        if since.is_some_and(|capture| parity.started_ms < capture.since_ms) {
-            let verify = self.command("verify");
-            self.add("nothing was verified since the capture keeps a journal", verify);
-        }
-        let remaining = parity.differences.saturating_sub(parity.repaired);
-        if remaining > 0 {
-            self.add(
-                format!("the last verification left {remaining} differing keys"),
-                format!("`crossfade verify {} --repair`, then verify again", self.name),
-            );
-        } else if parity.repaired > 0 {
-            self.add(
-                format!("the last verification repaired {} keys", parity.repaired),
-                self.command("verify"),
-            );
-        }
     }
 
     /// `live` honours the flag at once, so it begins with the flag off.
@@ -313,10 +315,7 @@ impl Refusals<'_> {
             }
         }
         // The pass that opened `live` saw none of the writes of `live`.
-        match &facts.parity {
-            Some(parity) if parity.started_ms >= facts.stage_opened_ms => self.clean(parity, facts),
-            _ => self.add("nothing was verified since `live` began", self.command("verify")),
-        }
+        proof::refuse(self, definition, Stage::RampDown, facts);
         self.no_leftovers(facts);
         if facts.capture.is_some_and(|capture| capture.mode == CaptureMode::Journal) {
             self.add(
@@ -332,6 +331,8 @@ impl Refusals<'_> {
 
     fn complete(&mut self, definition: &Definition, facts: &Facts) {
         self.baked("stage `ramp_down`", facts.stage_for, definition);
+        proof::refuse(self, definition, Stage::Complete, facts);
+        self.no_leftovers(facts);
         for instance in facts.instances.iter().filter(|instance| instance.read_legacy) {
             self.add(
                 format!("instance {} read Legacy in this stage", instance.id),
@@ -358,6 +359,10 @@ impl Refusals<'_> {
     }
 
     fn contracted(&mut self, definition: &Definition, facts: &Facts) {
+        // A pass that ended after `complete` began has seen what its gate did not.
+        if let Some(parity) = &facts.parity {
+            proof::clean(self, parity);
+        }
         for instance in facts.instances.iter().filter(|instance| instance.read_legacy) {
             self.add(
                 format!("instance {} read Legacy in this stage", instance.id),

@@ -37,7 +37,10 @@ pub use definition::{
     BackfillOptions, Definition, GateOptions, InvalidMaxRefusals, MAPPED_ALIAS, MaxRefusals, Part,
     Pinned, SideTable,
 };
-pub use gate::{Approval, Facts, FlagFacts, InstanceFacts, Parity, Refusal, RunFacts, refusals};
+pub use gate::{
+    Approval, Facts, FlagFacts, InstanceFacts, Leases, Parity, Refusal, RunFacts, Warning, Witness,
+    refusals, warnings,
+};
 pub use key::{Key, ToKey};
 pub use key_text::{KeyText, KeyTextError, canonical_key};
 pub use lock_id::{epoch_lock_id, key_lock_id, script_lock_id};

@@ -163,6 +163,7 @@ pub async fn verify_with(
     if settings.mode == VerifyMode::Repair && !stage.reconciles() {
         return Err(VerifyError::NoRepair { stage });
     }
+    let mut witness = retrying(|| store.witness(&state)).await?;
     let started_ms = control.now_ms().await?;
     let progress = store.run_progress(&state).await?;
     let estimated_rows = progress.as_ref().and_then(|progress| progress.estimated_rows);
@@ -178,10 +179,15 @@ pub async fn verify_with(
     let mut earlier = None;
     if whole && settings.mode == VerifyMode::Compare && look.is_none() {
         earlier = resumable(store, &state, settings.start, run).await?;
-        let base = PassProgress { run, epoch, started_ms, compared: 0, upto: Key::new(Vec::new()) };
+        // What the capture had seen counts from where the pass really began.
+        if let Some(earlier) = &earlier {
+            witness = earlier.witness.clone();
+        }
         let (started_ms, compared) =
             earlier.as_ref().map_or((started_ms, 0), |it| (it.started_ms, it.compared));
-        saved = Some(Saved::new(PassProgress { started_ms, compared, ..base }));
+        let (witness, upto) = (witness.clone(), Key::new(Vec::new()));
+        let base = PassProgress { run, epoch, started_ms, compared, upto, witness };
+        saved = Some(Saved::new(base));
     }
     let resumed =
         earlier.as_ref().map(|it| Resumed { compared: it.compared, started_ms: it.started_ms });
@@ -247,8 +253,9 @@ pub async fn verify_with(
         compared: report.compared,
         differences: report.found.total(),
         repaired: report.repaired,
+        witness,
     };
-    retrying(|| store.record_verification(&now, verification)).await?;
+    retrying(|| store.record_verification(&now, verification.clone())).await?;
     if pass.saved.is_some() {
         saved::forget(store, &now).await;
     }

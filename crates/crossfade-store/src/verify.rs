@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use crossfade_core::{Epoch, Key, MigrationState, RunId};
+use crossfade_core::{Epoch, Key, MigrationState, RunId, Witness};
 
 use crate::{ReconcileStore, StoreError};
 
@@ -96,7 +96,7 @@ pub struct ValuePair {
 }
 
 /// A finished verification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
     /// The run whose rows it compared.
     pub run: Option<RunId>,
@@ -110,6 +110,8 @@ pub struct Verification {
     pub differences: u64,
     /// Keys repaired.
     pub repaired: u64,
+    /// What the capture had seen when it began.
+    pub witness: Witness,
 }
 
 /// How far a pass over all keys is that has found no difference yet.
@@ -125,6 +127,8 @@ pub struct PassProgress {
     pub compared: u64,
     /// The key up to which all were compared.
     pub upto: Key,
+    /// What the capture had seen when it began.
+    pub witness: Witness,
 }
 
 /// Compares rows, pushed down into the database.
@@ -181,6 +185,14 @@ pub trait VerifyStore: ReconcileStore {
         state: &MigrationState,
         progress: Option<&PassProgress>,
     ) -> Result<(), StoreError>;
+
+    /// Reads what the capture has seen up to now. A verification asks before its first chunk, so
+    /// that a write which it may have missed shows as a difference to a later answer.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database answers.
+    async fn witness(&self, state: &MigrationState) -> Result<Witness, StoreError>;
 
     /// Stores a finished verification.
     ///

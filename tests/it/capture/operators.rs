@@ -167,7 +167,7 @@ async fn gates(engine: Engine) {
     project.ok(&["verify", "people"]);
     project.ok(&["capture", "install", "people", "--mode", "journal"]);
     let live = ["stage", "people", "live"];
-    project.run(&live).expect(3).says(&["since the capture keeps a journal"]);
+    project.run(&live).expect(3).says(&["since the capture was installed"]);
     project.sql("insert into people values (2, 'two')").await;
     project.ok(&["verify", "people"]);
     project.run(&live).expect(3).says(&["1 keys wait in the journal", "repair people --follow"]);
@@ -180,11 +180,14 @@ async fn gates(engine: Engine) {
     let ramp_down = ["stage", "people", "ramp_down"];
     project.run(&ramp_down).expect(3).says(&["the capture keeps a journal", "--mode reject"]);
     project.ok(&["capture", "install", "people", "--mode", "reject"]);
+    project.run(&ramp_down).expect(3).says(&["since the capture was installed"]);
+    project.ok(&["verify", "people"]);
     project.ok(&ramp_down);
     let journal = ["capture", "install", "people", "--mode", "journal"];
     project.run(&journal).expect(3).says(&["nothing carries journaled keys", "--mode observe"]);
 
     // The script of `contract` is no bypass.
+    project.ok(&["verify", "people"]);
     project.ok(&["stage", "people", "complete", "--approved-by", "a", "--accept-loss", "people"]);
     let script = "delete from people where id > 1;\ndrop table people;\n";
     project.write("migrations/people/contract.sql", script);

@@ -171,6 +171,7 @@ async fn complete_waits_for_every_live_instance() {
             })
             .await;
             scene.advance(Stage::RampDown).await.expect("the gate is open");
+            scene.verify().await;
             match scene.advance(Stage::Complete).await {
                 Err(AdvanceError::Refused { refusals, .. }) => {
                     let waits = |it: &Refusal| {

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     commands::{
         options::{Reason, Waiting},
-        words::reasons,
+        words::{reasons, warn, warnings_json},
     },
     failure::{Exit, Failure},
 };
@@ -89,6 +89,7 @@ async fn show(app: &App, args: &Args, database: &Database) -> Result<Exit, Failu
 
 async fn plan(app: &App, args: &Args, database: &Database, to: Stage) -> Result<Exit, Failure> {
     let check = check(Stores::of(database), &args.name, to, &args.approval()).await?;
+    warn(app.output, &check.warnings);
     if !check.refusals.is_empty() {
         return Err(AdvanceError::Refused { to, refusals: check.refusals }.into());
     }
@@ -106,6 +107,7 @@ async fn plan(app: &App, args: &Args, database: &Database, to: Stage) -> Result<
         "epoch": check.epoch.get(),
         "previous_open": check.previous_open,
         "refusals": reasons(&check.refusals),
+        "warnings": warnings_json(&check.warnings),
     }));
     Ok(Exit::Done)
 }
@@ -142,8 +144,11 @@ async fn change(app: &App, args: &Args, database: &Database, to: Stage) -> Resul
     for statement in &moved {
         app.output.line(format_args!("ran: {statement}"));
     }
+    let mut unknown = Vec::new();
     let (changed, epoch) = match advanced {
-        Advanced::Changed { from, to, epoch } => {
+        Advanced::Changed { from, to, epoch, warnings } => {
+            warn(app.output, &warnings);
+            unknown = warnings;
             app.output.line(format_args!("{}: `{from}` → `{to}`, epoch {epoch}", args.name));
             (Some(from), epoch)
         }
@@ -166,6 +171,7 @@ async fn change(app: &App, args: &Args, database: &Database, to: Stage) -> Resul
         "to": to.as_str(),
         "changed": changed.is_some(),
         "sequences_advanced": moved,
+        "warnings": warnings_json(&unknown),
         "epoch": epoch.get(),
     }));
     Ok(Exit::Done)

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use crossfade_core::Refusal;
+use crossfade_core::{Refusal, Warning};
 use serde_json::{Value, json};
+
+use crate::output::Output;
 
 /// `1 key`, `2 keys`.
 pub(super) fn count(number: u64, what: &str) -> String {
@@ -39,6 +41,19 @@ pub(super) fn reasons(refusals: &[Refusal]) -> Vec<Value> {
         .iter()
         .map(|refusal| json!({ "reason": refusal.reason, "hint": refusal.hint }))
         .collect()
+}
+
+/// What a gate cannot know, for programs.
+pub(super) fn warnings_json(warnings: &[Warning]) -> Vec<Value> {
+    let one = |warning: &Warning| json!({ "message": warning.message, "hint": warning.hint });
+    warnings.iter().map(one).collect()
+}
+
+/// The same for people.
+pub(super) fn warn(output: Output, warnings: &[Warning]) {
+    for warning in warnings {
+        output.note(format_args!("warning: {}; {}", warning.message, warning.hint));
+    }
 }
 
 #[cfg(test)]

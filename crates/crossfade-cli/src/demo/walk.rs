@@ -169,6 +169,7 @@ impl Walk<'_, '_> {
         let pause = self.pause;
         let ramp_down = operator.advance(Stage::RampDown);
         self.step("ramp_down", pause.max(bake), ramp_down, nothing).await?;
+        self.verify(Duration::ZERO).await?;
         let complete = async {
             let paused = traffic.pause().await;
             let wrong = compare::both_sides(operator.database(), log).await?;

@@ -33,7 +33,7 @@ async fn one_stage_at_a_time_and_a_second_run_is_harmless() {
     for (from, to) in [(Stage::Off, Stage::DeleteOnly), (Stage::DeleteOnly, Stage::DualWrite)] {
         let epoch = fake.get().state.epoch.next();
         let advanced = advance(Stores::of(&fake), &request(&name, to)).await.unwrap();
-        assert_eq!(advanced, Advanced::Changed { from, to, epoch });
+        assert_eq!(advanced, Advanced::Changed { from, to, epoch, warnings: Vec::new() });
         let again = advance(Stores::of(&fake), &request(&name, to)).await.unwrap();
         assert_eq!(again, Advanced::AlreadyThere { stage: to, epoch });
         assert!(!fake.get().state.previous_open);
@@ -58,7 +58,11 @@ async fn a_change_that_was_cut_short_is_finished() {
     fake.get().state.previous_open = true;
     let onward = advance(Stores::of(&fake), &request(&name, Stage::Live)).await.unwrap();
     let epoch = Epoch::new(8);
-    assert_eq!(onward, Advanced::Changed { from: Stage::DualWrite, to: Stage::Live, epoch });
+    let Advanced::Changed { from, to, epoch: began, warnings } = onward else {
+        panic!("{onward:?}")
+    };
+    assert_eq!((from, to, began), (Stage::DualWrite, Stage::Live, epoch));
+    assert!(warnings[0].message.contains("cannot capture"), "{warnings:?}");
 }
 
 #[tokio::test]

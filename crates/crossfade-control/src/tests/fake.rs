@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use crossfade_core::check::Survey;
 use crossfade_core::{
-    Approval, BackfillOptions, Definition, Epoch, Facts, GateOptions, InstanceFacts, MigrationName,
-    MigrationState, Parity, Pinned, RunFacts, RunId, RunState, SideTable, Stage, TableName,
-    stage_effects,
+    Approval, BackfillOptions, Definition, Epoch, Facts, GateOptions, InstanceFacts, Leases,
+    MigrationName, MigrationState, Parity, Pinned, RunFacts, RunId, RunState, SideTable, Stage,
+    TableName, Witness, stage_effects,
 };
 use crossfade_rules::edit;
 use crossfade_store::{
@@ -18,6 +18,9 @@ use crossfade_store::{
     StageChange, Statement, StatementError, StepRun, StoreError, StoreErrorKind, StoredRuleSet,
     Surroundings, SurveyRequest, Timeouts,
 };
+
+/// An hour before the facts are asked for.
+const VERIFIED_MS: i64 = 47 * 60 * 60 * 1000;
 
 pub(super) const FLAG: &str = "read_user_settings_v2";
 
@@ -175,10 +178,19 @@ impl ControlStore for Fake {
             findings: Vec::new(),
             mapping_problems: Vec::new(),
             run: Some(RunFacts { id: run, state: run_state, finished_ms: Some(5) }),
-            parity: Some(Parity { run: Some(run), started_ms: 6, differences: 0, repaired: 0 }),
+            parity: Some(Parity {
+                run: Some(run),
+                started_ms: VERIFIED_MS,
+                differences: 0,
+                repaired: 0,
+                witness: None,
+            }),
             quarantined: inner.quarantined,
             journaled: 0,
             capture: None,
+            can_capture: false,
+            witness: Witness::default(),
+            leases: Leases::default(),
             flag: None,
             instances: vec![InstanceFacts {
                 id: "i-1".to_owned(),

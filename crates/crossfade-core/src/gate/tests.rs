@@ -39,10 +39,14 @@ fn good(to: Stage) -> Facts {
             started_ms: 10,
             differences: 0,
             repaired: 0,
+            witness: Some(Witness::default()),
         }),
         quarantined: 0,
         journaled: 0,
         capture: None,
+        can_capture: true,
+        witness: Witness::default(),
+        leases: Leases { first_ms: Some(1), gap_ended_ms: Some(9) },
         flag: Some(if to == Stage::Live {
             FlagFacts { percent: Some(0.0), full_for: None }
         } else {
@@ -114,25 +118,109 @@ fn live() {
     }
 }
 
+/// Facts with a capture that was there when the last verification began.
+fn captured(mode: CaptureMode) -> impl Fn(&mut Facts) {
+    move |f: &mut Facts| {
+        f.capture = Some(CaptureFacts { mode, since_ms: 10, in_place: true });
+        f.witness = Witness { bypassed: 5, capture: Some(format!("{mode} 10")) };
+        f.parity.as_mut().unwrap().witness = Some(f.witness.clone());
+    }
+}
+
 #[test]
-fn writers_around_the_sdk() {
-    let capture = |mode, since_ms| {
-        move |f: &mut Facts| {
-            f.capture = Some(CaptureFacts { mode, since_ms });
-        }
-    };
-    check(Stage::Live, "since the capture", capture(CaptureMode::Journal, 11));
-    check(Stage::RampDown, "the capture keeps a journal", capture(CaptureMode::Journal, 10));
+fn a_capture_that_saw_nothing_opens_the_gates() {
     for (to, mode) in [
+        (Stage::Live, CaptureMode::Observe),
         (Stage::Live, CaptureMode::Journal),
         (Stage::Live, CaptureMode::Reject),
         (Stage::RampDown, CaptureMode::Reject),
         (Stage::RampDown, CaptureMode::Observe),
+        (Stage::Complete, CaptureMode::Observe),
     ] {
         let mut facts = good(to);
-        capture(mode, 10)(&mut facts);
+        captured(mode)(&mut facts);
         assert_eq!(refusals(&definition(), to, &facts), [], "{mode} on the way to {to}");
+        assert_eq!(warnings(&definition(), to, &facts), []);
     }
+    check(Stage::RampDown, "the capture keeps a journal", captured(CaptureMode::Journal));
+}
+
+#[test]
+fn what_a_capture_shows_since_the_proof_began() {
+    for to in [Stage::Live, Stage::RampDown, Stage::Complete] {
+        let with = |spoil: fn(&mut Facts)| {
+            move |f: &mut Facts| {
+                captured(CaptureMode::Observe)(f);
+                spoil(f);
+            }
+        };
+        check(to, "2 writes bypassed the SDK", with(|f| f.witness.bypassed = 7));
+        check(to, "since the capture", with(|f| f.witness.capture = Some("observe 11".into())));
+        check(to, "since the capture", |f| f.witness.capture = Some("observe 11".into()));
+        check(to, "since the capture", with(|f| (f.capture, f.witness.capture) = (None, None)));
+        check(to, "since the capture", with(|f| f.parity.as_mut().unwrap().witness = None));
+        check(
+            to,
+            "missing, disabled or changed",
+            with(|f| f.capture.as_mut().unwrap().in_place = false),
+        );
+    }
+    // Their keys are in the journal, which is empty, so New has those writes.
+    let mut facts = good(Stage::Live);
+    captured(CaptureMode::Journal)(&mut facts);
+    facts.witness.bypassed = 7;
+    assert_eq!(refusals(&definition(), Stage::Live, &facts), []);
+}
+
+#[test]
+fn a_proof_has_an_age() {
+    const HOUR_MS: i64 = 60 * 60 * 1000;
+    for to in [Stage::Live, Stage::RampDown, Stage::Complete] {
+        check(to, "began 31 days ago; it counts for 24 h", |f| {
+            f.stage_for = Duration::from_secs(31 * 24 * 60 * 60);
+        });
+        let mut facts = good(to);
+        facts.stage_for += Duration::from_millis(1);
+        assert_eq!(refusals(&definition(), to, &facts).len(), 1, "older than a day");
+        facts.parity.as_mut().unwrap().started_ms += HOUR_MS;
+        assert_eq!(refusals(&definition(), to, &facts), []);
+    }
+}
+
+#[test]
+fn a_proof_ends_with_a_gap_in_leases_that_no_capture_watches() {
+    for to in [Stage::Live, Stage::RampDown, Stage::Complete] {
+        let gap = |f: &mut Facts| f.leases.gap_ended_ms = Some(11);
+        check(to, "no instance held a lease", gap);
+        let mut facts = good(to);
+        captured(CaptureMode::Observe)(&mut facts);
+        gap(&mut facts);
+        assert_eq!(refusals(&definition(), to, &facts), []);
+    }
+}
+
+#[test]
+fn what_is_not_known_is_warned_of_or_refused() {
+    for to in [Stage::Live, Stage::RampDown, Stage::Complete] {
+        let mut facts = good(to);
+        let found = warnings(&definition(), to, &facts);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].message.contains("no capture is installed"), "{}", found[0]);
+        assert!(found[0].hint.contains("capture install user_settings"), "{}", found[0].hint);
+        let mut strict = definition();
+        strict.gates.require_capture = true;
+        assert_eq!(warnings(&strict, to, &facts), []);
+        let refused = refusals(&strict, to, &facts);
+        assert!(refused[0].reason.contains("`require_capture` is set"), "{refused:?}");
+        facts.can_capture = false;
+        assert_eq!(refusals(&strict, to, &facts), []);
+        let found = warnings(&strict, to, &facts);
+        assert!(found[0].message.contains("cannot capture"), "{found:?}");
+        facts.instances.clear();
+        let found = warnings(&strict, to, &facts);
+        assert!(found[1].message.contains("no instance holds a lease"), "{found:?}");
+    }
+    assert_eq!(warnings(&definition(), Stage::DualWrite, &good(Stage::DualWrite)), []);
 }
 
 #[test]
@@ -158,6 +246,11 @@ fn complete_and_contracted() {
     check(Stage::Complete, "not declared invertible", |f| {
         f.approval.accepted_loss = Some("another".to_owned());
     });
+    check(Stage::Complete, "nothing was verified since `ramp_down`", |f| f.stage_opened_ms = 11);
+    check(Stage::Complete, "nothing was verified since `ramp_down`", |f| f.parity = None);
+    for to in [Stage::RampDown, Stage::Complete, Stage::Contracted] {
+        check(to, "left 3 differing", |f| f.parity.as_mut().unwrap().differences = 3);
+    }
     for to in [Stage::Complete, Stage::Contracted] {
         check(to, "read Legacy", |f| f.instances[0].read_legacy = true);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use crossfade_core::{
     BackfillOptions, Definition, Epoch, GateOptions, Key, MigrationName, MigrationState, RunId,
-    RunState, SideTable, Stage, ToKey,
+    RunState, SideTable, Stage, ToKey, Witness,
 };
 use crossfade_store::{
     Batch, BatchRequest, Chunk, ChunkRequest, Difference, DifferenceKind, EnterError, KeyRange,
@@ -48,6 +48,8 @@ pub(super) struct Inner {
     pub(super) at_batch: Option<Event>,
     pub(super) verifications: Vec<Verification>,
     pub(super) progress: Option<PassProgress>,
+    /// Writes that a capture has counted.
+    pub(super) bypassed: u64,
     /// Why nothing can be written.
     pub(super) only_looks: Option<String>,
 }
@@ -102,6 +104,7 @@ impl Fake {
             at_batch: None,
             verifications: Vec::new(),
             progress: None,
+            bypassed: 0,
             only_looks: None,
         }))
     }
@@ -383,6 +386,10 @@ impl VerifyStore for Fake {
     ) -> Result<(), StoreError> {
         self.call(|inner| inner.progress = progress.cloned()).await;
         Ok(())
+    }
+
+    async fn witness(&self, _: &MigrationState) -> Result<Witness, StoreError> {
+        Ok(self.call(|inner| Witness { bypassed: inner.bypassed, capture: None }).await)
     }
 
     async fn record_verification(

@@ -138,12 +138,14 @@ async fn an_interrupted_pass_goes_on_with_its_first_begin() {
         assert_eq!(saved.upto.text(), (saved.compared - 1).to_string(), "{workers} workers");
         // A begin that no other pass has.
         fake.get().progress.as_mut().unwrap().started_ms -= 1_000_000;
+        fake.get().bypassed = 7;
         let report = with(&fake, VerifySettings { workers, ..small() }).await;
         assert_eq!(report.resumed.map(|resumed| resumed.compared), Some(saved.compared));
         assert_eq!(report.compared, 100);
         let inner = fake.get();
         assert_eq!(inner.verifications[0].started_ms, saved.started_ms - 1_000_000);
         assert_eq!(inner.verifications[0].compared, 100);
+        assert_eq!(inner.verifications[0].witness.bypassed, 0, "as when the pass really began");
         assert_eq!(inner.progress, None, "a finished pass is not gone on with");
     }
 }

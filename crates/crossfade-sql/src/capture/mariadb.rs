@@ -8,7 +8,7 @@ use crossfade_core::{CaptureMode, MigrationName, MigrationState, script_lock_id}
 use crossfade_store::{CaptureChange, StoreError, StoreErrorKind, Timeouts};
 
 use super::change::record;
-use super::{DOING, Plan, row_key};
+use super::{DOING, Plan, Triggers, row_key};
 use crate::error::Doing;
 use crate::schema::{TableFacts, bound};
 use crate::session::Session;
@@ -40,21 +40,49 @@ async fn legacy(
     TableFacts::find(session, Engine::Mysql, &state.definition.legacy.table).await
 }
 
-pub(super) async fn in_place(
+pub(super) async fn triggers_of(
+    database: &Database,
     session: &mut Session,
     state: &MigrationState,
-    _: CaptureMode,
-) -> Result<bool, StoreError> {
-    let Some(legacy) = legacy(session, state).await? else { return Ok(false) };
-    let names = EVENTS.map(|(end, ..)| format!("'crossfade_{}_{end}'", state.definition.name));
+    mode: CaptureMode,
+) -> Result<Triggers, StoreError> {
+    let definition = &state.definition;
+    let facts = legacy(session, state).await?;
+    let resolved = facts.as_ref().and_then(|facts| facts.resolve(&definition.legacy.key));
+    let (Some(facts), Some(resolved)) = (facts, resolved) else { return Ok(Triggers::default()) };
+    let names = EVENTS.map(|(end, ..)| format!("'crossfade_{}_{end}'", definition.name));
     let sql = format!(
-        "select count(*) from information_schema.triggers where event_object_schema = $1 \
-         and event_object_table = $2 and trigger_name in ({})",
+        "select cast(trigger_name as char), cast(action_statement as char), \
+         cast(concat_ws(' ', trigger_name, action_timing, event_manipulation, created) as char) \
+         from information_schema.triggers where event_object_schema = $1 \
+         and event_object_table = $2 and trigger_name in ({}) order by trigger_name",
         names.join(", ")
     );
-    let args = args![legacy.schema.as_str(), legacy.name.as_str()];
-    let row = session.fetch_one(&sql, args).await.doing(DOING)?;
-    Ok(row.is_some_and(|row| row.int(0) == 3))
+    let args = args![facts.schema.as_str(), facts.name.as_str()];
+    let rows = session.fetch(&sql, args).await.doing(DOING)?;
+    let mut wanted = EVENTS.map(|(end, event, keys)| {
+        let name = format!("crossfade_{}_{end}", definition.name);
+        (name, statement(database, &definition.name, mode, &resolved, event, keys))
+    });
+    wanted.sort();
+    let there: Vec<(String, String)> = rows.iter().map(|row| (row.text(0), row.text(1))).collect();
+    let marks: Vec<String> = rows.iter().map(|row| row.text(2)).collect();
+    Ok(Triggers { in_place: there == wanted, marks: marks.join(" ") })
+}
+
+/// What a trigger runs for each row.
+fn statement(
+    database: &Database,
+    name: &MigrationName,
+    mode: CaptureMode,
+    legacy: &ResolvedTable,
+    event: &str,
+    rows: &[&str],
+) -> String {
+    format!(
+        "begin\n    if not (@crossfade_fence <=> '{name}') then\n{}    end if;\nend",
+        body(database, name, mode, legacy, event, rows)
+    )
 }
 
 pub(super) async fn plan(
@@ -95,11 +123,10 @@ pub(super) async fn plan(
             let schema = &facts.schema;
             plan.make.extend(EVENTS.map(|(end, event, rows)| {
                 format!(
-                    "create or replace trigger {} after {event} on {} for each row\nbegin\n    \
-                     if not (@crossfade_fence <=> '{name}') then\n{}    end if;\nend",
+                    "create or replace trigger {} after {event} on {} for each row\n{}",
                     trigger(schema, name, end),
                     legacy.qualified,
-                    body(database, name, mode, &legacy, event, rows)
+                    statement(database, name, mode, &legacy, event, rows)
                 )
             }));
         }

@@ -18,14 +18,14 @@ mod postgres;
 mod record;
 
 use async_trait::async_trait;
-use crossfade_core::{CaptureMode, MigrationName, MigrationState};
+use crossfade_core::{CaptureFacts, CaptureMode, MigrationName, MigrationState, Witness};
 use crossfade_store::{
     Bypass, Capture, CaptureChange, CaptureStore, Cleaned, DirtyKey, EnterError, Journal,
     StoreError, StoreErrorKind, Timeouts,
 };
 #[cfg(feature = "postgres")]
 pub(crate) use postgres::let_writes_pass;
-pub(crate) use record::{Recorded, recorded};
+use record::{Recorded, recorded};
 use sha2::{Digest, Sha256};
 
 use crate::error::Doing;
@@ -116,6 +116,62 @@ pub(crate) async fn pass(
     }
 }
 
+/// Whether the engine's triggers can tell who writes.
+pub(crate) fn can_capture(engine: Engine) -> bool {
+    engine.as_str() != "sqlite"
+}
+
+/// What a look at a capture finds.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    /// The capture; `None` when there is none.
+    pub(crate) facts: Option<CaptureFacts>,
+    /// What it has seen.
+    pub(crate) witness: Witness,
+}
+
+/// The triggers of a capture as the catalog shows them.
+#[derive(Debug, Default)]
+struct Triggers {
+    /// Whether all are there, enabled, and do what they were made to do.
+    in_place: bool,
+    /// The catalog's own marks of them, which change with every change.
+    marks: String,
+}
+
+/// Looks at the triggers of a migration's capture, and at what they have counted.
+pub(crate) async fn look(
+    database: &Database,
+    session: &mut Session,
+    state: &MigrationState,
+) -> Result<Look, StoreError> {
+    let name = state.definition.name.as_str();
+    let Some(Recorded { mode, since_ms, digest }) = recorded(session, name).await? else {
+        return Ok(Look::default());
+    };
+    let same = match database.plan(session, state, Some(mode)).await {
+        Ok(plan) => plan.digest() == digest,
+        // Legacy may be gone.
+        Err(error) if error.kind == StoreErrorKind::Invalid => false,
+        Err(error) => return Err(error),
+    };
+    let triggers = match database.engine() {
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => mariadb::triggers_of(database, session, state, mode).await?,
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => postgres::triggers_of(database, session, state, mode).await?,
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => Triggers::default(),
+    };
+    let in_place = same && triggers.in_place;
+    let bypassed = record::bypassed(session, name).await?;
+    let capture = Some(format!("{mode} {since_ms} {}", triggers.marks));
+    Ok(Look {
+        facts: Some(CaptureFacts { mode, since_ms, in_place }),
+        witness: Witness { bypassed, capture },
+    })
+}
+
 impl Database {
     /// The plan, asked for through `session`.
     async fn plan(
@@ -179,26 +235,12 @@ impl CaptureStore for Database {
 
     async fn capture(&self, state: &MigrationState) -> Result<Option<Capture>, StoreError> {
         let mut session = self.session().await.doing(DOING)?;
-        let name = state.definition.name.as_str();
-        let Some(found) = recorded(&mut session, name).await? else { return Ok(None) };
-        let same = match self.plan(&mut session, state, Some(found.mode)).await {
-            Ok(plan) => plan.digest() == found.digest,
-            // Legacy may be gone.
-            Err(error) if error.kind == StoreErrorKind::Invalid => false,
-            Err(error) => return Err(error),
-        };
-        let in_place = same
-            && match self.engine() {
-                #[cfg(feature = "mysql")]
-                Engine::Mysql => mariadb::in_place(&mut session, state, found.mode).await?,
-                #[cfg(feature = "postgres")]
-                Engine::Postgres => {
-                    postgres::in_place(self, &mut session, state, found.mode).await?
-                }
-                #[cfg(feature = "sqlite")]
-                Engine::Sqlite => false,
-            };
-        Ok(Some(Capture { mode: found.mode, since_ms: found.since_ms, in_place }))
+        let found = look(self, &mut session, state).await?.facts;
+        Ok(found.map(|CaptureFacts { mode, since_ms, in_place }| Capture {
+            mode,
+            since_ms,
+            in_place,
+        }))
     }
 
     async fn bypasses(&self, state: &MigrationState) -> Result<Vec<Bypass>, StoreError> {

@@ -12,7 +12,7 @@ use crossfade_store::{CaptureChange, StoreError, StoreErrorKind, Timeouts};
 use tokio::time::{Instant, sleep};
 
 use super::change::record;
-use super::{DOING, Plan, row_key};
+use super::{DOING, Plan, Triggers, row_key};
 use crate::error::Doing;
 use crate::fence::{expect_named, inside, is_named, name_fence};
 use crate::schema::{TableFacts, bound};
@@ -46,53 +46,83 @@ pub(crate) fn let_writes_pass(migration: &MigrationName) -> Vec<(String, String)
     pairs.map(name).collect()
 }
 
-/// The triggers of a mode.
-fn triggers(migration: &MigrationName, mode: CaptureMode) -> Vec<String> {
-    let counts = STATEMENTS.map(|(end, ..)| end);
-    let ends: Vec<&str> = match mode {
-        CaptureMode::Observe => counts.into_iter().chain([TRUNCATE]).collect(),
-        CaptureMode::Journal => counts.into_iter().chain([ROW, TRUNCATE]).collect(),
-        CaptureMode::Reject => vec![ROW, TRUNCATE],
-    };
-    ends.into_iter().map(|end| trigger(migration, end)).collect()
+/// The triggers of a mode, by the ends of their names, each with its function.
+fn ends(mode: CaptureMode) -> Vec<(&'static str, &'static str)> {
+    let counts = STATEMENTS.map(|(end, ..)| (end, COUNT));
+    match mode {
+        CaptureMode::Observe => counts.into_iter().chain([(TRUNCATE, COUNT)]).collect(),
+        CaptureMode::Journal => {
+            counts.into_iter().chain([(ROW, DIRTY), (TRUNCATE, DENY)]).collect()
+        }
+        CaptureMode::Reject => vec![(ROW, DENY), (TRUNCATE, DENY)],
+    }
 }
 
-/// Those of a migration's triggers that are on Legacy, and fire for everybody where `always`.
+/// Those of a migration's triggers that are on Legacy.
 async fn found(
     session: &mut Session,
     legacy: &TableFacts,
     migration: &MigrationName,
-    always: bool,
 ) -> Result<Vec<String>, StoreError> {
-    let names: Vec<String> = STATEMENTS
-        .map(|(end, ..)| end)
-        .into_iter()
-        .chain([ROW, TRUNCATE])
-        .map(|end| format!("'{}'", trigger(migration, end)))
-        .collect();
     let sql = format!(
-        "select tgname::text from pg_trigger where tgrelid = $1::oid and tgname in ({}) {} \
+        "select tgname::text from pg_trigger where tgrelid = $1::oid and tgname in ({}) \
          order by tgname",
-        names.join(", "),
-        if always { "and tgenabled = 'A'" } else { "" }
+        every_name(migration)
     );
     let rows = session.fetch(&sql, args![legacy.oid]).await.doing(DOING)?;
     Ok(rows.iter().map(|row| row.text(0)).collect())
 }
 
-pub(super) async fn in_place(
+/// The names that a migration's triggers may have, as SQL literals.
+fn every_name(migration: &MigrationName) -> String {
+    let ends = STATEMENTS.map(|(end, ..)| end).into_iter().chain([ROW, TRUNCATE]);
+    let names: Vec<String> = ends.map(|end| format!("'{}'", trigger(migration, end))).collect();
+    names.join(", ")
+}
+
+/// Triggers with what the catalog says of them and their functions. A row of the catalog gets
+/// another `xmin` with each change.
+const TRIGGERS: &str = "\
+select t.tgname::text, p.prosrc,
+  (t.tgenabled = 'A' and t.tgqual is not null and p.prosecdef
+   and t.tgfoid::regprocedure::oid is not distinct from to_regprocedure({function}))::int,
+  concat_ws(':', t.tgname, t.xmin, p.xmin)
+from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+where t.tgrelid = $1::oid and t.tgname in ({names}) order by t.tgname";
+
+pub(super) async fn triggers_of(
     database: &Database,
     session: &mut Session,
     state: &MigrationState,
     mode: CaptureMode,
-) -> Result<bool, StoreError> {
+) -> Result<Triggers, StoreError> {
     let definition = &state.definition;
-    let legacy = TableFacts::find(session, Engine::Postgres, &definition.legacy.table).await?;
-    let Some(legacy) = legacy else { return Ok(false) };
-    let mut wanted = triggers(&definition.name, mode);
+    let name = &definition.name;
+    let facts = TableFacts::find(session, Engine::Postgres, &definition.legacy.table).await?;
+    let legacy = facts.as_ref().and_then(|facts| facts.resolve(&definition.legacy.key));
+    let (Some(facts), Some(legacy)) = (facts, legacy) else { return Ok(Triggers::default()) };
+    let maker = Maker { database, name, legacy: &legacy, mode };
+    let mut wanted: Vec<(String, String)> = Vec::new();
+    let mut functions = String::new();
+    for (end, middle) in ends(mode) {
+        let trigger = trigger(name, end);
+        functions.push_str(&format!(
+            " when '{trigger}' then '{}()'",
+            function(database, name, middle).replace('\'', "''")
+        ));
+        wanted.push((trigger, maker.body(middle)));
+    }
     wanted.sort();
-    Ok(found(session, &legacy, &definition.name, true).await? == wanted
-        && is_named(database, session, &definition.name).await?)
+    let sql = TRIGGERS
+        .replace("{function}", &format!("case t.tgname{functions} end"))
+        .replace("{names}", &every_name(name));
+    let rows = session.fetch(&sql, args![facts.oid]).await.doing(DOING)?;
+    let there: Vec<(String, String)> = rows.iter().map(|row| (row.text(0), row.text(1))).collect();
+    let marks: Vec<String> = rows.iter().map(|row| row.text(3)).collect();
+    let in_place = there == wanted
+        && rows.iter().all(|row| row.int(2) == 1)
+        && is_named(database, session, name).await?;
+    Ok(Triggers { in_place, marks: marks.join(" ") })
 }
 
 pub(super) async fn plan(
@@ -105,7 +135,7 @@ pub(super) async fn plan(
     let mut plan = Plan::default();
     let facts = TableFacts::find(session, Engine::Postgres, &definition.legacy.table).await?;
     if let Some(facts) = &facts {
-        let there = found(session, facts, name, false).await?;
+        let there = found(session, facts, name).await?;
         let table = facts.qualified();
         // Taking a trigger away needs the table alone; asking for that lock second could deadlock
         // with a reader that begins to write.
@@ -125,8 +155,8 @@ pub(super) async fn plan(
         functions = maker.functions().iter().map(|(middle, _)| *middle).collect();
         plan.make.extend(maker.functions().into_iter().map(|(_, sql)| sql));
         plan.make.extend(maker.triggers());
-        let always = triggers(name, mode).into_iter();
-        plan.make.extend(always.map(|trigger| {
+        plan.make.extend(ends(mode).into_iter().map(|(end, _)| {
+            let trigger = trigger(name, end);
             format!("alter table {} enable always trigger {trigger}", legacy.qualified)
         }));
     }
@@ -227,24 +257,29 @@ impl Maker<'_> {
     }
 
     fn functions(&self) -> Vec<(&'static str, String)> {
-        let function = |middle, body: String| {
+        let middles: &[&'static str] = match self.mode {
+            CaptureMode::Observe => &[COUNT],
+            CaptureMode::Journal => &[COUNT, DIRTY, DENY],
+            CaptureMode::Reject => &[DENY],
+        };
+        let function = |middle: &&'static str| {
             let name = function(self.database, self.name, middle);
-            let schema = self.schema();
+            let (schema, body) = (self.schema(), self.body(middle));
             let sql = format!(
                 "create or replace function {name}() returns trigger language plpgsql \
                  security definer set search_path = pg_catalog, {schema}, pg_temp \
                  as $crossfade${body}$crossfade$"
             );
-            (middle, sql)
+            (*middle, sql)
         };
-        match self.mode {
-            CaptureMode::Observe => vec![function(COUNT, self.count())],
-            CaptureMode::Journal => vec![
-                function(COUNT, self.count()),
-                function(DIRTY, self.dirty()),
-                function(DENY, self.deny()),
-            ],
-            CaptureMode::Reject => vec![function(DENY, self.deny())],
+        middles.iter().map(function).collect()
+    }
+
+    fn body(&self, middle: &str) -> String {
+        match middle {
+            COUNT => self.count(),
+            DIRTY => self.dirty(),
+            _ => self.deny(),
         }
     }
 

@@ -34,6 +34,16 @@ pub(crate) async fn recorded(
     Ok(Some(Recorded { mode, since_ms: row.int(1), digest: row.text(2) }))
 }
 
+/// Writes that the triggers have counted, all in all.
+pub(super) async fn bypassed(session: &mut Session, migration: &str) -> Result<u64, StoreError> {
+    let sql = format!(
+        "select cast(coalesce(sum(writes), 0) as {}) from crossfade_bypasses where migration = $1",
+        session.engine().integer_type()
+    );
+    let row = session.fetch_one(&sql, args![migration]).await.doing("failed to count bypasses")?;
+    Ok(row.map_or(0, |row| row.int(0).unsigned_abs()))
+}
+
 pub(super) async fn bypasses(
     database: &Database,
     state: &MigrationState,

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crossfade_core::{
-    Approval, CaptureFacts, Epoch, Facts, InstanceFacts, MigrationState, Parity, RunFacts, RunId,
-    RunState, Stage,
+    Approval, Epoch, Facts, InstanceFacts, Leases, MigrationState, Parity, RunFacts, RunId,
+    RunState, Stage, Witness,
 };
 use crossfade_store::{StoreError, StoreErrorKind};
 
-use crate::capture::{Recorded, recorded};
+use crate::capture::{Look, can_capture, look};
 use crate::error::Doing;
 use crate::mechanism::Mechanism;
 #[cfg(feature = "postgres")]
@@ -50,6 +50,7 @@ pub(super) async fn gather(
             StoreError::new(StoreErrorKind::Conflict, format!("migration `{name}` has moved on"))
         })?;
     let now_ms = row.int(0);
+    let Look { facts: capture, witness } = look(database, &mut session, state).await?;
     Ok(Facts {
         epoch: state.epoch,
         previous_open: row.int(2) > 0,
@@ -62,7 +63,10 @@ pub(super) async fn gather(
         parity: parity(&mut session, name).await?,
         quarantined: u64::try_from(row.int(3)).unwrap_or_default(),
         journaled: u64::try_from(row.int(4)).unwrap_or_default(),
-        capture: capture(&mut session, name).await?,
+        capture,
+        can_capture: can_capture(engine),
+        witness,
+        leases: leases(&mut session, name).await?,
         flag: None,
         instances: instances(database, &mut session, state, now_ms).await?,
         legacy_quiet_for: legacy_quiet_for(engine, &mut session, state, now_ms).await?,
@@ -88,15 +92,19 @@ async fn run(session: &mut Session, name: &str) -> Result<Option<RunFacts>, Stor
     }))
 }
 
-async fn capture(session: &mut Session, name: &str) -> Result<Option<CaptureFacts>, StoreError> {
-    let recorded = recorded(session, name).await?;
-    Ok(recorded.map(|Recorded { mode, since_ms, .. }| CaptureFacts { mode, since_ms }))
+async fn leases(session: &mut Session, name: &str) -> Result<Leases, StoreError> {
+    let sql = "select leased_since_ms, lease_gap_ms from crossfade_migrations where name = $1";
+    let row = session.fetch_one(sql, args![name]).await.doing(DOING)?;
+    Ok(row.map_or(Leases::default(), |row| Leases {
+        first_ms: row.opt_int(0),
+        gap_ended_ms: row.opt_int(1),
+    }))
 }
 
 async fn parity(session: &mut Session, name: &str) -> Result<Option<Parity>, StoreError> {
     let row = session
         .fetch_one(
-            "select run_id, started_ms, differences, repaired from crossfade_verifications \
+            "select run_id, started_ms, differences, repaired, bypassed, capture from crossfade_verifications \
              where migration = $1 order by id desc limit 1",
             args![name],
         )
@@ -107,6 +115,10 @@ async fn parity(session: &mut Session, name: &str) -> Result<Option<Parity>, Sto
         started_ms: row.int(1),
         differences: u64::try_from(row.int(2)).unwrap_or_default(),
         repaired: u64::try_from(row.int(3)).unwrap_or_default(),
+        witness: row.opt_int(4).map(|bypassed| Witness {
+            bypassed: bypassed.unsigned_abs(),
+            capture: row.opt_text(5),
+        }),
     }))
 }
 

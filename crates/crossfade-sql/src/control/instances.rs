@@ -5,6 +5,7 @@ use crossfade_store::{Heartbeat, InstanceRecord, StoreError};
 
 use crate::Database;
 use crate::error::Doing;
+use crate::session::Session;
 use crate::value::args;
 
 /// How long a lapsed lease stays visible, in milliseconds.
@@ -44,8 +45,28 @@ pub(super) async fn heartbeat(database: &Database, beat: Heartbeat<'_>) -> Resul
         i64::try_from(beat.ttl.as_millis()).unwrap_or(i64::MAX),
     ];
     let mut session = database.session().await.doing(doing)?;
+    note_gap(&mut session, beat.migration.as_str()).await.doing(doing)?;
     session.execute(&sql, args).await.doing(doing)?;
     Ok(())
+}
+
+/// Records that no instance holds a lease of the migration up to now, where that is so. A proof that
+/// began before then may have missed what a deployment without the SDK has written.
+async fn note_gap(session: &mut Session, migration: &str) -> Result<(), sqlx::Error> {
+    let now = session.engine().now_ms();
+    let held = format!(
+        "select 1 from crossfade_instances where migration = $1 and lease_ms >= {now} limit 1"
+    );
+    if session.fetch_one(&held, args![migration]).await?.is_some() {
+        return Ok(());
+    }
+    // In this order: MariaDB assigns from left to right.
+    let gap = format!(
+        "update crossfade_migrations set \
+         lease_gap_ms = case when leased_since_ms is null then null else {now} end, \
+         leased_since_ms = coalesce(leased_since_ms, {now}) where name = $1"
+    );
+    session.execute(&gap, args![migration]).await.map(drop)
 }
 
 /// Ends the leases of an instance, and forgets those that lapsed long ago.

@@ -102,6 +102,14 @@ const VERSIONS: &[Version] = &[
             mysql: include_str!("verify_progress.mysql.sql"),
         },
     },
+    Version {
+        number: 11,
+        name: "proof",
+        script: Script::Common {
+            text: include_str!("proof.sql"),
+            mysql: include_str!("proof.mysql.sql"),
+        },
+    },
 ];
 
 impl Script {

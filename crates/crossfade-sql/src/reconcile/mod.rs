@@ -16,17 +16,17 @@ mod verify;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crossfade_core::{Key, MigrationState, RunId};
+use crossfade_core::{Key, MigrationState, RunId, Witness};
 use crossfade_store::{
     Batch, BatchRequest, Chunk, ChunkRequest, EnterError, PassProgress, ReconcileStore, Run,
     RunProgress, Segment, StoreError, StoreErrorKind, Timeouts, Verification, VerifyStore,
 };
 
-use crate::Database;
 use crate::error::Doing;
 use crate::mechanism::Mechanism;
 use crate::schema::bound;
 use crate::session::Session;
+use crate::{Database, capture};
 
 pub(crate) use refusal::refusal;
 pub(crate) use repair::reconcile;
@@ -136,6 +136,11 @@ impl VerifyStore for Database {
         progress: Option<&PassProgress>,
     ) -> Result<(), StoreError> {
         progress::save(self, state, progress).await
+    }
+
+    async fn witness(&self, state: &MigrationState) -> Result<Witness, StoreError> {
+        let mut session = self.session().await.doing("failed to ask the capture")?;
+        Ok(capture::look(self, &mut session, state).await?.witness)
     }
 
     async fn record_verification(

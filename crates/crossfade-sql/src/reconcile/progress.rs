@@ -1,6 +1,6 @@
 //! How far a verification is, for the next one to go on, and whether one can be recorded at all.
 
-use crossfade_core::{Epoch, MigrationState, RunId};
+use crossfade_core::{Epoch, MigrationState, RunId, Witness};
 use crossfade_store::{PassProgress, StoreError, StoreErrorKind};
 
 use super::stored_key;
@@ -48,7 +48,7 @@ pub(super) async fn load(
 ) -> Result<Option<PassProgress>, StoreError> {
     let doing = "failed to read how far a verification is";
     let mut session = database.session().await.doing(doing)?;
-    let sql = "select run_id, epoch, started_ms, compared, cursor_key, mapping \
+    let sql = "select run_id, epoch, started_ms, compared, cursor_key, mapping, bypassed, capture \
                from crossfade_verify_progress where migration = $1";
     let row = session.fetch_one(sql, args![state.definition.name.as_str()]).await.doing(doing);
     let row = match row {
@@ -58,12 +58,15 @@ pub(super) async fn load(
         Err(error) if error.kind == StoreErrorKind::NotInstalled => return Ok(None),
         Err(error) => return Err(error),
     };
+    // An earlier version has not asked the capture.
+    let Some(bypassed) = row.opt_int(6) else { return Ok(None) };
     Ok(Some(PassProgress {
         run: row.opt_int(0).map(RunId::new),
         epoch: Epoch::new(row.int(1)),
         started_ms: row.int(2),
         compared: row.int(3).unsigned_abs(),
         upto: stored_key(state, &row.text(4))?,
+        witness: Witness { bypassed: bypassed.unsigned_abs(), capture: row.opt_text(7) },
     }))
 }
 
@@ -83,7 +86,8 @@ pub(super) async fn save(
     if let Some(progress) = progress {
         let sql = format!(
             "insert into crossfade_verify_progress (migration, run_id, epoch, mapping, \
-             started_ms, saved_ms, compared, cursor_key) values ($1, $2, $3, $4, $5, {}, $6, $7)",
+             started_ms, saved_ms, compared, cursor_key, bypassed, capture) \
+             values ($1, $2, $3, $4, $5, {}, $6, $7, $8, $9)",
             database.engine().now_ms()
         );
         let args = args![
@@ -94,6 +98,8 @@ pub(super) async fn save(
             progress.started_ms,
             progress.compared.cast_signed(),
             progress.upto.text().as_ref(),
+            progress.witness.bypassed.cast_signed(),
+            progress.witness.capture.clone(),
         ];
         session.execute(&sql, args).await.doing(doing)?;
     }

@@ -225,8 +225,9 @@ pub(super) async fn record(
     let mut session = database.begin().await.doing(doing)?;
     let sql = format!(
         "insert into crossfade_verifications \
-         (migration, run_id, epoch, started_ms, finished_ms, compared, differences, repaired) \
-         values ($1, $2, $3, $4, {}, $5, $6, $7)",
+         (migration, run_id, epoch, started_ms, finished_ms, compared, differences, repaired, \
+          bypassed, capture) \
+         values ($1, $2, $3, $4, {}, $5, $6, $7, $8, $9)",
         engine.now_ms()
     );
     let args = args![
@@ -237,6 +238,8 @@ pub(super) async fn record(
         verification.compared.cast_signed(),
         verification.differences.cast_signed(),
         verification.repaired.cast_signed(),
+        verification.witness.bypassed.cast_signed(),
+        verification.witness.capture,
     ];
     session.execute(&sql, args).await.doing(doing)?;
     announce(engine, &mut session).await?;

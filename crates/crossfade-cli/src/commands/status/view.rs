@@ -6,7 +6,7 @@ use crossfade_store::RunProgress;
 use serde_json::{Value, json};
 
 use crate::commands::check::{as_json as finding_json, brief};
-use crate::commands::words::{count, date, reasons, share, short};
+use crate::commands::words::{count, date, reasons, share, short, warnings_json};
 
 /// One line for each migration.
 pub(super) fn table(found: &[Status]) -> String {
@@ -80,8 +80,15 @@ pub(super) fn page(status: &Status) -> String {
     lines.push(format!("  journal      {}", count(facts.journaled, "key")));
     lines.push(match &facts.capture {
         None => "  capture      none".to_owned(),
+        Some(capture) if !capture.in_place => format!(
+            "  capture      {0} since {1}, but its triggers are missing, disabled or changed; \
+             `crossfade capture install {2} --mode {0}`",
+            capture.mode,
+            date(capture.since_ms),
+            definition.name
+        ),
         Some(capture) => format!(
-            "  capture      {} since {}; `crossfade capture status {}` tells what it saw",
+            "  capture      {} since {}; `crossfade capture status {}` shows what it saw",
             capture.mode,
             date(capture.since_ms),
             definition.name
@@ -112,6 +119,9 @@ pub(super) fn page(status: &Status) -> String {
                 lines.push(format!("    - {} ({})", refusal.reason, refusal.hint));
             }
         }
+    }
+    for warning in &status.warnings {
+        lines.push(format!("    warning: {} ({})", warning.message, warning.hint));
     }
     lines.join("\n")
 }
@@ -166,6 +176,7 @@ pub(super) fn as_json(status: &Status) -> Value {
         "capture": facts.capture.map(|capture| json!({
             "mode": capture.mode.as_str(),
             "since": date(capture.since_ms),
+            "in_place": capture.in_place,
         })),
         "instances": status.instances.iter().map(|instance| json!({
             "id": instance.id,
@@ -176,6 +187,7 @@ pub(super) fn as_json(status: &Status) -> Value {
         "next": status.next.as_ref().map(|(next, refusals)| json!({
             "stage": next.as_str(),
             "refusals": reasons(refusals),
+            "warnings": warnings_json(&status.warnings),
         })),
     })
 }
