@@ -11,6 +11,7 @@ mod cancel;
 mod capture;
 mod checks;
 mod checks_page;
+mod children;
 mod command_line;
 mod commit_unknown;
 mod compared;

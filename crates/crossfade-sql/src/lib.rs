@@ -7,6 +7,7 @@
 mod capture;
 mod catalog;
 mod changes;
+mod children;
 mod connect;
 mod control;
 mod database;

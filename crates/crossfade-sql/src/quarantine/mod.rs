@@ -1,8 +1,5 @@
 //! Quarantine entries: keys whose rows New or the mapping refuses, with the reason.
 
-#[cfg(feature = "mysql")]
-mod mariadb;
-
 use async_trait::async_trait;
 use crossfade_core::{Epoch, Key, MigrationName};
 use crossfade_store::{Entry, Failure, QuarantineStore, Quarantined, StoreError};
@@ -13,7 +10,7 @@ use crate::mechanism::Mechanism;
 use crate::session::{Connections, Session};
 use crate::shape::{Args, Rows, Shape};
 use crate::value::Row;
-use crate::{Database, Engine};
+use crate::{Database, children};
 
 /// Entries that one statement writes.
 const AT_ONCE: usize = 200;
@@ -82,7 +79,7 @@ pub(crate) async fn delete_stale(
     let sql = format!(
         "delete from {} where {within} and not exists ({})",
         shape.new.qualified,
-        carried_along(shape)
+        children::query(shape.engine, &shape.new.qualified, &shape.new.bare)
     );
     session.execute("savepoint crossfade_stale", Vec::new()).await.doing(doing)?;
     let end = match session.execute(&sql, args.0).await {
@@ -98,29 +95,6 @@ pub(crate) async fn delete_stale(
     };
     session.execute(end, Vec::new()).await.doing(doing)?;
     Ok(())
-}
-
-/// A query of the foreign keys that point at New and act on other tables when a row goes.
-fn carried_along(shape: &Shape) -> String {
-    #[cfg(any(feature = "mysql", feature = "postgres"))]
-    let table = &shape.new.qualified;
-    match shape.engine {
-        #[cfg(feature = "mysql")]
-        Engine::Mysql => mariadb::carried_along(table),
-        #[cfg(feature = "postgres")]
-        Engine::Postgres => format!(
-            "select 1 from pg_constraint as c where c.contype = 'f' \
-             and c.confrelid = '{}'::regclass and c.confdeltype in ('c', 'n', 'd')",
-            table.replace('\'', "''")
-        ),
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite => format!(
-            "select 1 from sqlite_schema as s join pragma_foreign_key_list(s.name) as f \
-             where s.type = 'table' and f.on_delete in ('CASCADE', 'SET NULL', 'SET DEFAULT') \
-             and '\"' || replace(f.\"table\", '\"', '\"\"') || '\"' = '{}' collate nocase",
-            shape.new.bare.replace('\'', "''")
-        ),
-    }
 }
 
 #[async_trait]

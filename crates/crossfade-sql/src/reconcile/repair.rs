@@ -9,14 +9,15 @@ use crossfade_store::{Cleaned, DirtyKey, EnterError, Entry, StoreError};
 use super::backfill::undoable;
 use super::refusal::refusal;
 use super::{enter, invalid};
-use crate::Database;
 use crate::capture::journal;
 use crate::error::{Doing, store_error};
 use crate::fence::announce;
 use crate::mechanism::Mechanism;
 use crate::quarantine::{delete_stale, mark};
 use crate::session::Session;
+use crate::shape::Shape;
 use crate::value::args;
+use crate::{Database, children};
 
 const DOING: &str = "failed to repair a key";
 
@@ -67,7 +68,10 @@ pub(crate) async fn reconcile(
         }
         let marks_only = reason.is_some();
         let shape = database.shape(&mut session, definition).await?;
-        if !marks_only {
+        if !marks_only && dirty.is_none() {
+            reason = owned_by_children(&mut session, &shape, key).await?;
+        }
+        if !marks_only && reason.is_none() {
             // The upsert locks the Legacy row first and the New row after it, as writers do.
             let statements = shape.make_equal(key);
             reason = undoable(&mut session, &shape, statements).await?.err();
@@ -97,6 +101,38 @@ pub(crate) async fn reconcile(
             },
         }
     }
+}
+
+/// Why New's row of a key that Legacy lacks is not deleted: tables with rows of their own would lose
+/// some along with it. A key of the journal was deleted on Legacy by a writer, whose delete on New
+/// would have acted on the children too.
+async fn owned_by_children(
+    session: &mut Session,
+    shape: &Shape,
+    key: &Key,
+) -> Result<Option<String>, StoreError> {
+    session.execute("savepoint crossfade_orphan", args![]).await.doing(DOING)?;
+    let orphan = shape.orphan(key);
+    let found = session.fetch_one(&orphan.text, orphan.args).await;
+    let end = match &found {
+        Ok(_) => "release savepoint crossfade_orphan",
+        // The mapping fails on the row, which the repair itself finds next.
+        Err(error) if refusal(error).is_some() => "rollback to savepoint crossfade_orphan",
+        Err(_) => return found.map(|_| None).doing(DOING),
+    };
+    session.execute(end, args![]).await.doing(DOING)?;
+    if !found.is_ok_and(|row| row.is_some()) {
+        return Ok(None);
+    }
+    let (new, engine) = (&shape.new, shape.engine);
+    let children =
+        children::with_rows(session, engine, &new.qualified, &new.bare).await.doing(DOING)?;
+    Ok((!children.is_empty()).then(|| {
+        format!(
+            "the row is on New alone, and its delete would act on rows of {} by a foreign key",
+            children.join(", ")
+        )
+    }))
 }
 
 /// Takes the key out of quarantine and, where it was in, tells every instance.

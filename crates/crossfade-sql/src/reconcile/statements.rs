@@ -132,6 +132,20 @@ impl Shape {
         self.insert(Rows::One(key), &action)
     }
 
+    /// Whether New has a row of the key that the mapping does not yield, as a row of the answer.
+    /// Locks the Legacy row, so that the answer holds until the transaction ends.
+    pub(super) fn orphan(&self, key: &Key) -> Sql {
+        let mut args = Args::default();
+        let locked = self.locked(Rows::One(key), &mut args);
+        let within = self.new.within(Rows::One(key), &mut args);
+        let text = format!(
+            "with {locked} select 1 from {} where {within} \
+             and not exists (select 1 from {MAPPED_ALIAS})",
+            self.new.qualified
+        );
+        Sql { text, args: args.0 }
+    }
+
     /// Deletes New's row of the key unless the mapping yields one.
     fn delete_unless_mapped(&self, key: &Key) -> Sql {
         let mut args = Args::default();

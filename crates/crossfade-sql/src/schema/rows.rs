@@ -5,12 +5,12 @@ use crossfade_store::{StoreError, StoreErrorKind, Timeouts};
 
 use super::bound;
 use super::table::TableFacts;
-use crate::Database;
 #[cfg(feature = "postgres")]
 use crate::Engine;
 use crate::error::Doing;
 use crate::mechanism::Mechanism;
 use crate::value::args;
+use crate::{Database, children};
 
 pub(super) async fn new_has_rows(
     database: &Database,
@@ -62,6 +62,21 @@ pub(super) async fn truncate_new(
     }
     let new = TableFacts::find(&mut session, engine, &definition.new.table).await?;
     if let Some(new) = new {
+        let (qualified, bare) = (new.qualified(), new.quote(&new.name));
+        let mut children =
+            children::with_rows(&mut session, engine, &qualified, &bare).await.doing(doing)?;
+        // Its own foreign keys go with it.
+        children.retain(|child| *child != qualified && !child.eq_ignore_ascii_case(&bare));
+        if !children.is_empty() {
+            session.rollback().await;
+            let message = format!(
+                "rows of {} would be deleted or changed: their foreign keys act on a delete of New's \
+                 rows",
+                children.join(", ")
+            );
+            return Err(StoreError::new(StoreErrorKind::Invalid, message)
+                .with_hint("drop those foreign keys or empty those tables first"));
+        }
         let sql = match engine {
             #[cfg(feature = "postgres")]
             Engine::Postgres => format!("truncate table {}", new.qualified()),
