@@ -18,7 +18,8 @@ finds. `expand`, every `stage` gate, `contract` and `status` make the checks tha
   [accept.inbound-foreign-key]
   \"orders.orders_user_id_fkey\" = \"orders follow in the next release\"
   ```
-- **A warning** is shown and holds nothing up.
+- **A warning** is shown and holds nothing up. It may be accepted as well,
+  which records that it is meant.
 
 A finding holds up the gate of its stage and of every stage after it. `crossfade check --explain ID`
 prints a section of this page.
@@ -37,7 +38,7 @@ fn the_page_lists_every_check() {
     let found = std::fs::read_to_string(&path).expect("the page is there");
     assert!(
         found == expected,
-        "docs/checks.md differs from the checks; write it anew with \
+        "docs/checks.md differs from the checks; write it again with \
          `CROSSFADE_WRITE_DOCS=1 cargo test -p crossfade-tests --test it checks_page`"
     );
 }

@@ -61,8 +61,14 @@ async fn a_build_waits_for_an_old_snapshot_and_is_not_begun_again() {
     .await;
     let (number, valid) = index(&pool).await.expect("it is there");
     assert!(!valid, "not yet");
-    // Longer than the lock timeout, as the server counts.
-    sqlx::query("select pg_sleep(1)").execute(&pool).await.expect("slept");
+    let outlasts = "select count(*) from pg_stat_activity a \
+                    join pg_stat_progress_create_index p using (pid) \
+                    where p.datname = current_database() \
+                    and clock_timestamp() - a.query_start > interval '1 second'";
+    eventually("the build outlasts the lock timeout", async || {
+        sqlx::query_scalar::<_, i64>(outlasts).fetch_one(&pool).await.expect("asked") == 1
+    })
+    .await;
     assert_eq!(index(&pool).await, Some((number, false)), "it is the same build");
     session.close().await.expect("closed");
     let built = building.await.expect("no panic").expect("built");

@@ -150,7 +150,7 @@ async fn quarantined_keys_are_counted_and_not_named() {
     .await;
 }
 
-/// A session that takes no writes finds what differs, says that it is no proof, and records none.
+/// A session that takes no writes finds what differs, says that it is not a proof, and records none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_session_only_looks() {
     for &engine in Engine::ALL {

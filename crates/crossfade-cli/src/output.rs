@@ -86,7 +86,7 @@ impl Output {
         BufWriter::with_capacity(1 << 16, io::stdout().lock())
     }
 
-    /// Stdout for many lines, the same for people and for programs. The lock is taken anew for each
+    /// Stdout for many lines, the same for people and for programs. The lock is taken again for each
     /// buffer, so that it may be held across an await.
     pub(crate) fn streamed() -> impl Write + Send {
         BufWriter::with_capacity(1 << 16, io::stdout())

@@ -269,7 +269,7 @@ async fn resumable(
     start: Start,
     run: Option<RunId>,
 ) -> Result<Option<PassProgress>, StoreError> {
-    if start == Start::Anew {
+    if start == Start::Fresh {
         saved::forget(store, state).await;
         return Ok(None);
     }

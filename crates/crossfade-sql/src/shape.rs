@@ -217,7 +217,7 @@ impl MappedColumn {
 /// How two values of a type are compared, so that equal means stored alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
-    /// By the type's own equality, which tells any two stored values apart.
+    /// By the type's own equality, which distinguishes any two stored values.
     Value,
     /// By their texts: the type has no equality, or one that is coarser, such as that of
     /// PostgreSQL's `interval`, `citext` or `jsonb`.

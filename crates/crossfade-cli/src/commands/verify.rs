@@ -48,14 +48,14 @@ pub(crate) struct Args {
     /// Begin at the first key, even where an interrupted pass could go on.
     #[arg(long)]
     restart: bool,
-    /// First key to compare; several columns as a JSON array of texts. Such a pass is no proof.
+    /// First key to compare; several columns as a JSON array of texts. Such a pass is not a proof.
     #[arg(long, value_name = "KEY")]
     from: Option<String>,
-    /// Last key to compare. Such a pass is no proof.
+    /// Last key to compare. Such a pass is not a proof.
     #[arg(long, value_name = "KEY")]
     to: Option<String>,
     /// Compare a part of the keys, at random places: a share such as 5%, or a number of keys. Such a
-    /// pass is no proof.
+    /// pass is not a proof.
     #[arg(long, value_name = "PERCENT|N", value_parser = sample)]
     sample: Option<Sample>,
     /// Write every key that differs to a file of JSON lines with key, kind and columns. Until the
@@ -74,7 +74,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, Failure> {
         mode: if args.repair { VerifyMode::Repair } else { VerifyMode::Compare },
         workers: args.workers,
         reach: reach(&database, args).await?,
-        start: if args.restart { Start::Anew } else { Start::Resume },
+        start: if args.restart { Start::Fresh } else { Start::Resume },
     };
     let file = args.output.as_deref().map(DifferenceFile::create).transpose()?;
     let interrupt = Interrupt::listen(app.output);

@@ -21,7 +21,7 @@ static MISSING_GRANT: Check = Check {
     title: "rights on Legacy that New lacks",
     severity: Severity::Warning,
     gate: Stage::Live,
-    why: "Whoever reads or writes Legacy directly is refused on New. `contract` takes the rights on \
+    why: "A role that reads or writes Legacy directly is refused on New. `contract` takes the rights on \
           Legacy away.",
     remedy: "grant them on New",
 };

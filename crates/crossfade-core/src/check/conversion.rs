@@ -43,7 +43,7 @@ static ODD_STORAGE_CLASS: Check = Check {
     severity: Severity::Refused,
     gate: Stage::Off,
     why: "SQLite stores any value in any column, and a column declared `uuid` has numeric affinity: \
-          a uuid of digits and one `e` becomes a number. A BLOB is no text of the same bytes, and a \
+          a uuid of digits and one `e` becomes a number. A BLOB is not equal to a text of the same bytes, and a \
           real number has no exact text. Such keys cannot be named, so their rows would be lost or \
           differ for ever.",
     remedy: "rewrite the keys, as by `update … set key = cast(key as text)` where they hold text, \

@@ -95,7 +95,7 @@ static SEVERAL_ROWS: Check = Check {
     severity: Severity::Refused,
     gate: Stage::Off,
     why: "New holds one row for each key. Which of several is stored would depend on their order.",
-    remedy: "choose one row, or give New a key that tells the rows apart and Legacy the same one",
+    remedy: "choose one row, or give New a key that distinguishes the rows and Legacy the same one",
 };
 
 /// A result that changes by itself.

@@ -163,7 +163,7 @@ async fn a_pass_begins_anew_after_a_difference_another_epoch_or_when_asked_to() 
     interrupted_after(&fake, 50, 1).await;
     let saved = fake.get().progress.clone();
     assert!(saved.is_some());
-    let report = with(&fake, VerifySettings { start: Start::Anew, ..small() }).await;
+    let report = with(&fake, VerifySettings { start: Start::Fresh, ..small() }).await;
     assert_eq!((report.resumed, report.compared), (None, 100));
 
     fake.get().progress = saved;

@@ -37,7 +37,7 @@ pub enum Start {
     #[default]
     Resume,
     /// At the first key.
-    Anew,
+    Fresh,
 }
 
 /// Which keys a verification compares.

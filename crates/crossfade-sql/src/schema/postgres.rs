@@ -50,7 +50,7 @@ left join pg_type e on e.oid = t.typelem and t.typcategory = 'A'
 where a.attrelid = $1::oid
 order by a.attnum";
 
-/// Types whose equality tells any two stored values apart.
+/// Types whose equality distinguishes any two stored values.
 const EXACT: &[&str] = &[
     "bool",
     "\"char\"",

@@ -108,7 +108,7 @@ pub(crate) fn lines(output: Output, name: &MigrationName, report: &VerifyReport,
     }
     match &report.recorded {
         Recorded::Yes | Recorded::Interrupted => {}
-        Recorded::Partial => output.line("not recorded: a part of the keys is no proof"),
+        Recorded::Partial => output.line("not recorded: a part of the keys is not a proof"),
         Recorded::Look(reason) => {
             output.line(format_args!("not recorded, so no gate opens by it: {reason}"));
         }
@@ -138,7 +138,7 @@ pub(crate) fn report_json(name: &MigrationName, report: &VerifyReport, values: V
         "not_recorded_because": match &report.recorded {
             Recorded::Yes => None,
             Recorded::Interrupted => Some("it was interrupted"),
-            Recorded::Partial => Some("a part of the keys is no proof"),
+            Recorded::Partial => Some("a part of the keys is not a proof"),
             Recorded::Look(reason) => Some(reason.as_str()),
         },
         "samples": {
